@@ -1,0 +1,142 @@
+package storage
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strconv"
+	"syscall"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// The data directory holds two entries:
+//
+//	LOCALSTREAM   the magic "LOCALSTREAM ", the format version in decimal and a line feed
+//	store/        the database, with the file LOCK that keeps other processes out
+//
+// Version 1 is the layout of keys that packages kinesis and tables describe.
+const (
+	markerName    = "LOCALSTREAM"
+	markerTemp    = "LOCALSTREAM.new"
+	markerMagic   = "LOCALSTREAM "
+	storeName     = "store"
+	formatVersion = 1
+)
+
+// prepare makes sure that dir is, or may become, a localstream directory, locks it and returns the database's path.
+func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("data directory %s: %w", dir, err)
+		}
+	}()
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return "", nil, fmt.Errorf("cannot be made: %w", err)
+	}
+	names, err := fsys.List(dir)
+	if err != nil {
+		return "", nil, fmt.Errorf("cannot be read: %w", err)
+	}
+	marked, err := checkMarker(fsys, dir)
+	if err != nil {
+		return "", nil, err
+	}
+	if !marked {
+		if err := checkEmpty(fsys, dir, names); err != nil {
+			return "", nil, err
+		}
+	}
+	path = fsys.PathJoin(dir, storeName)
+	if err := fsys.MkdirAll(path, 0o700); err != nil {
+		return "", nil, fmt.Errorf("cannot be written: %w", err)
+	}
+	lock, err := pebble.LockDirectory(path, fsys)
+	if err != nil {
+		if heldElsewhere(err) {
+			return "", nil, fmt.Errorf("in use by another localstream: %w", err)
+		}
+		return "", nil, fmt.Errorf("cannot be written: %w", err)
+	}
+	if !marked {
+		if err := writeMarker(fsys, dir); err != nil {
+			lock.Close()
+			return "", nil, fmt.Errorf("cannot be written: %w", err)
+		}
+	}
+	return path, lock, nil
+}
+
+// heldElsewhere tells a lock that is taken from one that cannot be made. A second store in this process gets an
+// error that has only its text.
+func heldElsewhere(err error) bool {
+	return errors.Is(err, syscall.EAGAIN) || err.Error() == "lock held by current process"
+}
+
+// checkMarker reads the format marker and reports whether there is one.
+func checkMarker(fsys vfs.FS, dir string) (bool, error) {
+	f, err := fsys.Open(fsys.PathJoin(dir, markerName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot be read: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 64))
+	if err != nil {
+		return false, fmt.Errorf("cannot be read: %w", err)
+	}
+	number, magic := bytes.CutPrefix(text, []byte(markerMagic))
+	version, err := strconv.ParseUint(string(bytes.TrimSuffix(number, []byte("\n"))), 10, 32)
+	switch {
+	case !magic || err != nil || version == 0:
+		return false, fmt.Errorf("not a localstream directory: its %s file is not one of ours", markerName)
+	case version > formatVersion:
+		return false, fmt.Errorf("written by a newer localstream: format %d, this one reads up to %d", version, formatVersion)
+	}
+	return true, nil
+}
+
+// checkEmpty accepts what a start that was cut short may have left, and the directory that some file systems put at
+// their root.
+func checkEmpty(fsys vfs.FS, dir string, names []string) error {
+	for _, name := range names {
+		switch name {
+		case markerTemp, "lost+found":
+			continue
+		case storeName:
+			inside, err := fsys.List(fsys.PathJoin(dir, name))
+			if err == nil && (len(inside) == 0 || len(inside) == 1 && inside[0] == "LOCK") {
+				continue
+			}
+		}
+		return fmt.Errorf("not a localstream directory: it holds %q and no %s file; want an empty one", name, markerName)
+	}
+	return nil
+}
+
+// writeMarker makes the marker whole or not at all.
+func writeMarker(fsys vfs.FS, dir string) error {
+	temp := fsys.PathJoin(dir, markerTemp)
+	f, err := fsys.Create(temp, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(markerMagic + strconv.Itoa(formatVersion) + "\n"))
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return err
+	}
+	if err := fsys.Rename(temp, fsys.PathJoin(dir, markerName)); err != nil {
+		return err
+	}
+	d, err := fsys.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

@@ -1,0 +1,219 @@
+// Package storage keeps localstream's data: one ordered key space on disk with group commit.
+//
+//	s, err := storage.Open(dir, storage.Options{})
+//	err = s.Update(ctx, func(tx *storage.Tx) error {
+//		if _, ok, err := tx.Get(key); err != nil || ok {
+//			return cmp.Or(err, errExists)
+//		}
+//		tx.Set(key, value)
+//		tx.OnCommit(func() { … publish what memory holds … })
+//		return nil
+//	})
+//
+// All updates run one after another on the store's only writer, grouped with whatever else waits into one batch, and
+// Update returns when the whole group is on disk. Readers see the groups that are on disk and nothing of the others.
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+)
+
+// ErrClosed is the error of every call on a store after Close.
+var ErrClosed = errors.New("storage: closed")
+
+// Options say where and how a store keeps its files. The zero value is a store on disk.
+type Options struct {
+	// FS is the file system, nil for the disk. Tests put a crashable one here.
+	FS vfs.FS
+	// Memory keeps everything in memory, nothing survives Close. FS must be nil.
+	Memory bool
+	// Logger takes what the database has to say, at debug level but for errors. Nil logs nothing.
+	Logger *zap.Logger
+
+	// noSync leaves out the sync of every group: the planted fault that the crash tests must find.
+	noSync bool
+}
+
+// A Store is an ordered map from byte strings to byte strings. All methods are safe for concurrent use.
+type Store struct {
+	dir   string
+	db    *pebble.DB
+	lock  *pebble.Lock
+	fs    vfs.FS
+	write *pebble.WriteOptions
+	log   *zap.Logger
+
+	queue  chan *request
+	stop   chan struct{} // closed by Close: no further updates
+	writer sync.WaitGroup
+	fault  *fault
+
+	mu     sync.Mutex // guards the fields below, never held across I/O
+	closed bool
+	now    *view         // the newest durable state
+	views  int           // views not yet released
+	idle   chan struct{} // closed when closed and views is 0
+}
+
+// Open opens the store in dir, which it makes (mode 0700) if there is none. Its errors name dir: held by another
+// process, not readable or writable, not a localstream directory, written by a newer version.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	s := &Store{
+		dir: dir, fs: o.FS, write: pebble.Sync, log: o.Logger,
+		queue: make(chan *request), stop: make(chan struct{}), idle: make(chan struct{}),
+		fault: newFault(),
+	}
+	switch {
+	case o.Memory && o.FS != nil:
+		return nil, fmt.Errorf("storage: both Memory and FS given; want one of them")
+	case o.Memory:
+		s.dir, s.fs = "memory", vfs.NewMem()
+	case dir == "":
+		return nil, fmt.Errorf("storage: no data directory given; want a path, or Memory")
+	case o.FS == nil:
+		s.fs = vfs.Default
+	}
+	if o.Memory || o.noSync {
+		s.write = pebble.NoSync
+	}
+	if err := s.open(o); err != nil {
+		return nil, err
+	}
+	s.now = newView(s.db)
+	s.views = 1
+	s.writer.Go(s.run)
+	return s, nil
+}
+
+func (s *Store) open(o Options) (err error) {
+	path, lock, err := prepare(s.fs, s.dir)
+	if err != nil {
+		return err
+	}
+	po := &pebble.Options{
+		FS:                          &guardedFS{FS: s.fs, fault: s.fault},
+		Lock:                        lock,
+		Logger:                      logger{s.log.Sugar(), s.fault},
+		FormatMajorVersion:          pebble.FormatNewest,
+		DisableWAL:                  o.Memory,
+		MemTableSize:                memTableSize,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       8,
+		L0StopWritesThreshold:       1000,
+		LBaseMaxBytes:               256 << 20,
+		BytesPerSync:                1 << 20,
+	}
+	if s.db, err = pebble.Open(path, po); err != nil {
+		lock.Close()
+		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
+	}
+	s.lock = lock
+	s.fault.armed.Store(true)
+	return nil
+}
+
+// Close ends the store: it waits for the updates that have begun, and for the iterators that are open. Updates that
+// wait get ErrClosed.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.closed = true
+	last := s.now
+	s.mu.Unlock()
+	close(s.stop)
+
+	if err := s.fault.err(); err != nil {
+		// The database's goroutines may stand for ever where the disk failed them: leave it as it is, like a crash.
+		return err
+	}
+	s.writer.Wait()
+	if err := s.fault.err(); err != nil {
+		return err
+	}
+	s.release(last)
+	<-s.idle
+	err := s.db.Close()
+	if err == nil {
+		err = s.lock.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("data directory %s: closing: %w", s.dir, err)
+	}
+	return nil
+}
+
+// Update runs fn on the store's writer and returns when what it wrote is on disk. fn sees everything that earlier
+// updates wrote. It must make all its checks before its first write: an error before that is returned here and leaves
+// nothing behind. fn must not block and must not call the store. An error or panic after the first write breaks the
+// store for good.
+//
+// When ctx ends while Update waits it returns ctx's cause, but fn may still run and what it wrote may still be kept.
+// After a commit that failed, every Update returns an error that wraps the failure.
+func (s *Store) Update(ctx context.Context, fn func(tx *Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	r := &request{fn: fn, done: make(chan struct{})}
+	select {
+	case s.queue <- r:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.fault.broken:
+		return s.fault.err()
+	case <-s.stop:
+		return ErrClosed
+	}
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-s.fault.broken:
+		select {
+		case <-r.done: // it was on disk before the store broke
+		default:
+			return s.fault.err()
+		}
+	}
+	if r.panicked != nil {
+		panic(r.panicked)
+	}
+	return r.err
+}
+
+// Get returns the durable value of key in memory of the caller's, and whether there is one.
+func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
+	v, err := s.acquire()
+	if err != nil {
+		return nil, false, err
+	}
+	defer s.release(v)
+	return get(v.snapshot, key)
+}
+
+// Iter iterates over the durable keys in [lower, upper); nil is unbounded. It sees the state of this moment however
+// long it lives. The caller must close it.
+func (s *Store) Iter(lower, upper []byte) (*Iter, error) {
+	v, err := s.acquire()
+	if err != nil {
+		return nil, err
+	}
+	it, err := v.snapshot.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		s.release(v)
+		return nil, fmt.Errorf("storage: iterating: %w", err)
+	}
+	return &Iter{Iterator: it, release: func() { s.release(v) }}, nil
+}
