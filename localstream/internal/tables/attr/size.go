@@ -1,0 +1,68 @@
+package attr
+
+// Limits of items and keys, in bytes.
+const (
+	MaxItemSize  = 400 << 10
+	MaxHashKey   = 2048
+	MaxRangeKey  = 1024
+	MaxNesting   = 32
+	containerTax = 3 // what a list or map costs by itself
+)
+
+// Size is what DynamoDB counts for the item: names and values.
+func (it Item) Size() int {
+	n := 0
+	for name, v := range it {
+		n += len(name) + v.Size()
+	}
+	return n
+}
+
+// Size is what DynamoDB counts for the value, without its name.
+func (v Value) Size() int {
+	switch v.Kind {
+	case S, B:
+		return len(v.Str)
+	case N:
+		return numberSize(v.Str)
+	case BOOL, NULL:
+		return 1
+	case SS, BS:
+		n := 0
+		for _, e := range v.Set {
+			n += len(e)
+		}
+		return n
+	case NS:
+		n := 0
+		for _, e := range v.Set {
+			n += numberSize(e)
+		}
+		return n
+	case L:
+		n := containerTax
+		for _, e := range v.List {
+			n += 1 + e.Size()
+		}
+		return n
+	case M:
+		return containerTax + len(v.Map) + v.Map.Size()
+	}
+	return 0
+}
+
+// numberSize is one byte for each pair of digits (pairs are aligned on the decimal exponent), one for the exponent and
+// one for a minus sign.
+func numberSize(number string) int {
+	negative, digits, exponent := normalized(number)
+	if digits == "" {
+		return 1
+	}
+	pairs := floorHalf(exponent+1) - floorHalf(exponent+2-len(digits)) + 1
+	if negative {
+		pairs++
+	}
+	return 1 + pairs
+}
+
+func floorHalf(n int) int { return n >> 1 }
