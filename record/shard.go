@@ -37,25 +37,28 @@ func HashOf(partitionKey string) HashKey {
 
 // ParseHashKey reads a decimal hash key: 0 to 2^128-1, without leading zeros.
 func ParseHashKey(text string) (HashKey, error) {
-	bad := fmt.Errorf("hash key %q: want a decimal number from 0 to 2^128-1", text)
 	if text == "" || len(text) > 39 || (text[0] == '0' && text != "0") {
-		return HashKey{}, bad
+		return HashKey{}, badHashKey(text)
 	}
 	var h HashKey
 	for i := range len(text) {
 		if text[i] < '0' || text[i] > '9' {
-			return HashKey{}, bad
+			return HashKey{}, badHashKey(text)
 		}
 		hi10, lo := bits.Mul64(h.Lo, 10)
 		over, hi := bits.Mul64(h.Hi, 10)
 		lo, carry := bits.Add64(lo, uint64(text[i]-'0'), 0)
 		hi, carry = bits.Add64(hi, hi10, carry)
 		if over != 0 || carry != 0 {
-			return HashKey{}, bad
+			return HashKey{}, badHashKey(text)
 		}
 		h = HashKey{hi, lo}
 	}
 	return h, nil
+}
+
+func badHashKey(text string) error {
+	return fmt.Errorf("hash key %.50q: want a decimal number from 0 to 2^128-1 without leading zeros", text)
 }
 
 // Compare is -1, 0 or +1 as h lies below, at or above k.
