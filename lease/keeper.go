@@ -2,6 +2,10 @@ package lease
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/shoal-stream/shoal/internal/clock"
@@ -23,36 +27,188 @@ type KeeperConfig struct {
 }
 
 // A Keeper is the only writer of one held lease row: renewals and checkpoints go through it, so that they cannot fail
-// each other's conditions.
-type Keeper struct{}
+// each other's conditions. Run does all the I/O; the other methods are safe for concurrent use with it and each other.
+type Keeper struct {
+	cfg      KeeperConfig
+	first    int64         // counter with which the tenure began
+	requests chan *request // from Save and Release to Run
+	wanted   chan struct{} // closed under mu
+	ended    chan struct{} // closed by Run when it returns, after cause was set
+
+	mu     sync.Mutex // guards what follows; held around memory only
+	row    Lease      // as last known
+	sent   time.Time  // when the last write that succeeded was sent
+	mark   record.Position
+	asked  bool  // wanted is closed
+	ending error // what Save and Release answer after the end of Run
+}
+
+// A request asks Run for a write.
+type request struct {
+	ctx     context.Context // the caller's
+	change  Change
+	release bool
+	next    string     // with release
+	answer  chan error // has room for one, so that Run never waits for the caller
+}
+
+// reply answers r; only the first answer counts.
+func (r *request) reply(err error) {
+	select {
+	case r.answer <- err:
+	default:
+	}
+}
 
 // NewKeeper makes the keeper of held, the row that a Take returned whose request was sent at sent (monotonic time of
-// cfg.Clock).
-func NewKeeper(cfg KeeperConfig, held Lease, sent time.Time) *Keeper { panic("in work") }
-
-// Run renews until ctx ends (it returns nil and the row stays as it is), Release or a finished checkpoint ends the
-// tenure (nil), or the lease is lost (an error that wraps ErrLost).
-func (k *Keeper) Run(ctx context.Context) error { panic("in work") }
+// cfg.Clock). A lease that was held, or tried to be written, before must be taken anew for a new keeper: the raised
+// counter is what stops an attempt of the former tenure that is still on its way.
+func NewKeeper(cfg KeeperConfig, held Lease, sent time.Time) *Keeper {
+	k := &Keeper{
+		cfg:      cfg,
+		first:    held.Counter,
+		requests: make(chan *request),
+		wanted:   make(chan struct{}),
+		ended:    make(chan struct{}),
+	}
+	k.adopt(held.Clone(), sent)
+	return k
+}
 
 // Save writes c at once; the write counts as a renewal. It returns when the row holds c, retrying what can be retried
-// until ctx or the lease ends.
-func (k *Keeper) Save(ctx context.Context, c Change) error { panic("in work") }
+// until ctx or the lease ends. A checkpoint that is behind a Mark is raised to it, and one behind the row's is left out:
+// it is covered already. With SHARD_END, Run ends after the write.
+//
+// When ctx ends while an attempt is under way, Save returns ctx's cause and the row may come to hold c or not; the
+// keeper settles that by itself. After the tenure the error wraps ErrLost or ErrReleased; a change that cannot be
+// stored gives ErrInvalid.
+func (k *Keeper) Save(ctx context.Context, c Change) error {
+	if err := c.Validate(); err != nil {
+		return fmt.Errorf("save lease %s: %w", k.key(), err)
+	}
+	c.PendingState, c.Children = slices.Clone(c.PendingState), slices.Clone(c.Children)
+	if err := k.request(ctx, &request{change: c}); err != nil {
+		return fmt.Errorf("save lease %s: %w", k.key(), err)
+	}
+	return nil
+}
 
-// Mark notes that everything up to p is done, without I/O: the next write of the row carries it.
-func (k *Keeper) Mark(p record.Position) { panic("in work") }
+// Mark notes that everything up to p is done, without I/O: the next write of the row carries it, also the one that
+// Release makes. A mark behind a prepared checkpoint waits, because a checkpoint would remove that.
+func (k *Keeper) Mark(p record.Position) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if p.Compare(k.mark) > 0 {
+		k.mark = p
+	}
+}
 
-// Release gives the lease up as Store.Release says, after which Run returns.
-func (k *Keeper) Release(ctx context.Context, next string) error { panic("in work") }
+// Release gives the lease up as Store.Release says, with the last Mark, after which Run returns. Once Run has taken the
+// request up it carries it out even if ctx ends meanwhile.
+func (k *Keeper) Release(ctx context.Context, next string) error {
+	if err := k.request(ctx, &request{release: true, next: next}); err != nil {
+		return fmt.Errorf("release lease %s: %w", k.key(), err)
+	}
+	return nil
+}
 
 // Deadline is the time until which the lease can be trusted.
-func (k *Keeper) Deadline() time.Time { panic("in work") }
+func (k *Keeper) Deadline() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.sent.Add(k.cfg.Duration - k.cfg.Duration/10)
+}
 
 // Wanted is closed when another worker has asked for the lease.
-func (k *Keeper) Wanted() <-chan struct{} { panic("in work") }
+func (k *Keeper) Wanted() <-chan struct{} { return k.wanted }
 
 // Notice tells the keeper that a scan saw the row handed over to another worker, so that it need not wait for its next
-// write to find out.
-func (k *Keeper) Notice(seen Lease) { panic("in work") }
+// write to find out. Rows from before this tenure are ignored: scans can be stale.
+func (k *Keeper) Notice(seen Lease) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if seen.Key != k.row.Key || seen.Counter < k.first {
+		return
+	}
+	if k.wantedBy(seen) {
+		k.row.Owner, k.row.CheckpointOwner = seen.Owner, seen.CheckpointOwner
+	}
+}
 
 // Lease is the row as the keeper last knew it.
-func (k *Keeper) Lease() Lease { panic("in work") }
+func (k *Keeper) Lease() Lease {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.row.Clone()
+}
+
+func (k *Keeper) key() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.row.Key
+}
+
+// request hands r to Run and waits for its answer.
+func (k *Keeper) request(ctx context.Context, r *request) error {
+	if !k.cfg.Clock.Now().Before(k.Deadline()) {
+		return fmt.Errorf("%w: no renewal has succeeded in time", ErrLost)
+	}
+	r.ctx, r.answer = ctx, make(chan error, 1)
+	select {
+	case k.requests <- r:
+	case <-k.ended:
+		return k.end()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-r.answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-k.ended:
+	}
+	select { // Run answers before it ends
+	case err := <-r.answer:
+		return err
+	default:
+		return k.end()
+	}
+}
+
+func (k *Keeper) end() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.ending
+}
+
+// adopt takes row for what the table holds. sent is when the write that made it so was sent, or zero if row was read.
+func (k *Keeper) adopt(row Lease, sent time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.row = row
+	if !sent.IsZero() {
+		k.sent = sent
+	}
+	k.wantedBy(row)
+}
+
+// wantedBy reports whether row hands the lease from this worker to another, and closes wanted if so. k.mu is held.
+func (k *Keeper) wantedBy(row Lease) bool {
+	if row.CheckpointOwner != k.cfg.Worker || row.Owner == k.cfg.Worker {
+		return false
+	}
+	if !k.asked {
+		k.asked = true
+		close(k.wanted)
+	}
+	return true
+}
+
+func (k *Keeper) report(err error) {
+	if k.cfg.Report != nil {
+		k.cfg.Report(err)
+	}
+}
+
+var errSlow = errors.New("no answer from the lease table in time")

@@ -14,6 +14,7 @@
 package lease
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -80,17 +81,16 @@ func (l *Lease) Clone() Lease {
 	return c
 }
 
-// A Change is what an owner writes into its row beside the counter. Its zero value is a plain renewal.
-type Change struct {
-	// Checkpoint is the new checkpoint; zero leaves the old one. A checkpoint removes a pending one and StartTime, and
-	// sets OwnerSwitches to 0.
-	Checkpoint record.Position
-	// Pending is a prepared checkpoint to store with PendingState beside the checkpoint; zero leaves what is there.
-	// It must not come together with Checkpoint.
-	Pending      record.Position
-	PendingState []byte
-	// Children are the shards that follow, recorded with the end of the shard; nil leaves what is there.
-	Children []string
-	// ThroughputKBps is the average of what the shard delivered, nil leaves what is there.
-	ThroughputKBps *float64
+// Validate returns an error that wraps ErrInvalid and names the field unless l can be stored.
+func (l *Lease) Validate() error {
+	switch {
+	case l.Key == "":
+		return fmt.Errorf("%w: Key is empty; want the shard's ID, or stream:shard", ErrInvalid)
+	case l.Shard == "":
+		return fmt.Errorf("%w: lease %s: Shard is empty; want the shard's ID", ErrInvalid, l.Key)
+	}
+	if err := l.Checkpoint.Validate(); err != nil {
+		return fmt.Errorf("%w: lease %s: Checkpoint: %w", ErrInvalid, l.Key, err)
+	}
+	return nil
 }

@@ -19,6 +19,12 @@ var (
 	ErrExists = errors.New("lease exists")
 	// ErrThrottled says that the table refused for lack of capacity; nothing was written, and a retry may succeed.
 	ErrThrottled = errors.New("lease table throttled")
+	// ErrInvalid says that the store cannot hold what was to be written; nothing was written, and a retry will not help.
+	ErrInvalid = errors.New("cannot be stored in a lease")
+	// ErrReleased says that a keeper's tenure is over by the worker's own doing: the lease was given away or finished.
+	ErrReleased = errors.New("lease released")
+	// ErrDamaged marks rows that could not be read as leases.
+	ErrDamaged = errors.New("damaged lease row")
 )
 
 // A Store keeps lease rows. Its methods are safe for concurrent use, honour ctx, make one attempt each, and do not
@@ -48,7 +54,7 @@ type Store interface {
 	Renew(ctx context.Context, held Lease, worker string, c Change) (Lease, error)
 
 	// Take makes worker the owner of a lease that is free or expired, raises the counter by one, ends a hand-over, and
-	// counts the change of owner (unless worker was the owner). Condition: the counter and the Owner are those of seen.
+	// counts the change of owner (if there was an owner, and it was not worker). Condition: the counter and the Owner are those of seen.
 	Take(ctx context.Context, seen Lease, worker string) (Lease, error)
 
 	// Ask begins a hand-over: Owner becomes worker, CheckpointOwner the present owner; the counter stays. Condition:
@@ -67,6 +73,3 @@ type Store interface {
 	// Delete removes a row. Condition: the counter is that of seen.
 	Delete(ctx context.Context, seen Lease) error
 }
-
-// ErrDamaged marks rows that could not be read as leases.
-var ErrDamaged = errors.New("damaged lease row")

@@ -1,0 +1,290 @@
+package lease
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-stream/shoal/record"
+)
+
+// keeping is the state of Run's loop; only Run's goroutine touches it. The loop is
+//
+//	          due, or asked for                    applied
+//	waiting ───────────────────────► write ─────────────────────► waiting, next in a third of the duration
+//	   ▲                               │  │
+//	   │ refused for capacity: back off│  │ unknown, or the condition failed
+//	   ├───────────────────────────────┘  ▼
+//	   │ the row is as before           read ──► as one of the attempts wrote it: applied
+//	   └───────────────────────────────── │  └─► somebody else's: lost
+//	                                      └ read failed: back off, read again
+//
+// until the deadline. All attempts over one counter value have that value in their condition, so at most one of them is
+// ever applied, however late it arrives: once any is, the others can do no harm. Which one it was is told by comparing
+// what the row holds with what each attempt wrote.
+type keeping struct {
+	req    *request  // in hand; nil: a plain renewal is next
+	tries  []try     // attempts over the present counter whose outcome is unknown
+	unsure bool      // read the row before the next write
+	fails  int       // since the last success
+	due    time.Time // of the next step
+	why    error     // of the last failure
+}
+
+// A try is one attempt to write.
+type try struct {
+	req    *request // that it serves, nil for a renewal
+	sent   time.Time
+	held   Lease // the row as known when it was sent
+	change Change
+	// giveUp tells that it was a Release, in which next is the owner that it makes.
+	giveUp bool
+	next   string
+}
+
+// Run renews until ctx ends (it returns nil and the row stays as it is), Release or a finished checkpoint ends the
+// tenure (nil), or the lease is lost (an error that wraps ErrLost). It must be called once.
+func (k *Keeper) Run(ctx context.Context) error {
+	err := k.run(ctx)
+	k.mu.Lock()
+	switch {
+	case err != nil:
+		k.ending = err
+	case ctx.Err() != nil:
+		k.ending = fmt.Errorf("the keeper was stopped: %w", context.Cause(ctx))
+	default:
+		k.ending = ErrReleased
+	}
+	k.mu.Unlock()
+	close(k.ended)
+	return err
+}
+
+func (k *Keeper) run(ctx context.Context) error {
+	k.mu.Lock()
+	sent := k.sent
+	k.mu.Unlock()
+	// The first renewal comes early by a random part, so that leases taken at once are not renewed at once for ever.
+	s := &keeping{due: sent.Add(k.cfg.Clock.Jitter(k.cfg.Duration / 3))}
+	for {
+		if !k.wait(ctx, s) {
+			return nil
+		}
+		if over, err := k.step(ctx, s); over || err != nil {
+			return err
+		}
+	}
+}
+
+// wait returns true when the next step is due, or false when ctx has ended.
+func (k *Keeper) wait(ctx context.Context, s *keeping) bool {
+	for ctx.Err() == nil {
+		requests := k.requests
+		if s.req != nil {
+			requests = nil // one at a time
+		}
+		due := s.due
+		if deadline := k.Deadline(); deadline.Before(due) {
+			due = deadline
+		}
+		left := due.Sub(k.cfg.Clock.Now())
+		if left <= 0 {
+			select {
+			case s.req = <-requests: // rides on the renewal that is due
+			default:
+			}
+			return true
+		}
+		timer := k.cfg.Clock.NewTimer(left)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case s.req = <-requests:
+			if s.fails == 0 { // else the table is in trouble, and the back-off holds for this write, too
+				s.due = k.cfg.Clock.Now()
+			}
+		}
+		timer.Stop()
+	}
+	return false
+}
+
+// step makes one attempt. over tells that the tenure has ended well.
+func (k *Keeper) step(ctx context.Context, s *keeping) (over bool, err error) {
+	left := k.Deadline().Sub(k.cfg.Clock.Now())
+	if left <= 0 {
+		return false, k.lost(s.why)
+	}
+	ctx, cancel := k.cfg.Clock.WithTimeout(ctx, min(k.cfg.Duration/4, left), errSlow)
+	defer cancel()
+	if s.unsure {
+		return k.settle(ctx, s)
+	}
+	return k.write(ctx, s)
+}
+
+// write sends the next write.
+func (k *Keeper) write(ctx context.Context, s *keeping) (over bool, err error) {
+	if s.req != nil && !s.req.release && s.req.ctx.Err() != nil {
+		s.req = nil // its caller has gone, and no attempt of it is left that could count as under way
+	}
+	t := k.next(s)
+	var row Lease
+	if t.giveUp {
+		row, err = k.cfg.Store.Release(ctx, t.held, k.cfg.Worker, t.next)
+	} else {
+		row, err = k.cfg.Store.Renew(ctx, t.held, k.cfg.Worker, t.change)
+	}
+	switch {
+	case err == nil:
+		return k.applied(s, t, row)
+	case errors.Is(err, ErrNotFound):
+		return false, k.lost(err)
+	case errors.Is(err, ErrConflict):
+		k.failed(ctx, s, err)
+		s.unsure, s.due = true, k.cfg.Clock.Now()
+	case errors.Is(err, ErrInvalid) && t.req != nil && !t.giveUp:
+		t.req.reply(err)
+		s.req = nil
+	case errors.Is(err, ErrThrottled), errors.Is(err, ErrInvalid):
+		k.failed(ctx, s, err)
+	default:
+		k.failed(ctx, s, err)
+		s.tries = append(s.tries, t)
+		s.unsure, s.due = true, k.cfg.Clock.Now()
+	}
+	return false, nil
+}
+
+// next makes up the next write: the one asked for, else a renewal; with the mark.
+func (k *Keeper) next(s *keeping) try {
+	t := try{held: k.Lease(), sent: k.cfg.Clock.Now()}
+	if s.req != nil && !s.req.release {
+		t.req, t.change = s.req, s.req.change
+	}
+	k.mu.Lock()
+	mark := k.mark
+	k.mu.Unlock()
+	carryMark(&t.change, mark, &t.held)
+	if s.req != nil && s.req.release && t.change.Checkpoint.IsZero() { // else the mark goes first, by a renewal
+		t.req, t.giveUp, t.next = s.req, true, s.req.next
+		if t.held.CheckpointOwner == k.cfg.Worker {
+			t.next = t.held.Owner
+		}
+		return t
+	}
+	if t.change.ThroughputKBps == nil && k.cfg.Throughput != nil {
+		kbps := k.cfg.Throughput()
+		t.change.ThroughputKBps = &kbps
+	}
+	return t
+}
+
+// carryMark puts the mark into c as far as it says more than c and row do, and keeps c from going back.
+func carryMark(c *Change, mark record.Position, row *Lease) {
+	switch {
+	case !c.Checkpoint.IsZero():
+		if mark.Compare(c.Checkpoint) > 0 {
+			c.Checkpoint = mark
+		}
+		if c.Checkpoint.Compare(row.Checkpoint) < 0 {
+			c.Checkpoint = record.Position{}
+		}
+	case c.Pending.IsZero() && mark.Compare(row.Checkpoint) > 0 && mark.Compare(row.Pending) >= 0:
+		c.Checkpoint = mark
+	}
+}
+
+// applied goes on after t made the row what it is.
+func (k *Keeper) applied(s *keeping, t try, row Lease) (over bool, err error) {
+	k.adopt(row.Clone(), t.sent)
+	if t.req != nil {
+		t.req.reply(nil)
+		if t.req == s.req {
+			s.req = nil
+		}
+	}
+	*s = keeping{req: s.req, due: t.sent.Add(k.cfg.Duration / 3)}
+	if s.req != nil {
+		s.due = k.cfg.Clock.Now()
+	}
+	return t.giveUp || t.change.Checkpoint == record.ShardEnd, nil
+}
+
+// settle reads the row to learn what became of the attempts.
+func (k *Keeper) settle(ctx context.Context, s *keeping) (over bool, err error) {
+	row, err := k.cfg.Store.Get(ctx, k.key())
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return false, k.lost(err)
+	case err != nil:
+		k.failed(ctx, s, err)
+		return false, nil
+	}
+	held, gaveUp := k.Lease(), false
+	for _, t := range s.tries {
+		if t.wrote(row, k.cfg.Worker) {
+			return k.applied(s, t, row)
+		}
+		gaveUp = gaveUp || t.giveUp
+	}
+	switch mine := row.Holder() == k.cfg.Worker; {
+	case mine && row.Counter == held.Counter:
+		// Nothing was applied yet. An attempt that is still on its way stays in tries: it may be what wins.
+		k.adopt(row, time.Time{})
+		s.unsure = false
+		s.due = k.cfg.Clock.Now().Add(k.backoff(s))
+		return false, nil
+	case gaveUp && !mine:
+		// Our Release was applied and its next owner has written since, or somebody was quicker: it is given up.
+		if s.req != nil {
+			s.req.reply(nil)
+		}
+		return true, nil
+	default:
+		return false, k.lost(fmt.Errorf("%w: held by %q with counter %d", ErrConflict, row.Holder(), row.Counter))
+	}
+}
+
+// wrote reports whether row is what t made of the row that it was sent for. Values are compared, not only the counter:
+// another process may have raised that.
+func (t *try) wrote(row Lease, worker string) bool {
+	if row.Counter != t.held.Counter+1 {
+		return false
+	}
+	if t.giveUp {
+		return row.Owner == t.next && row.CheckpointOwner == ""
+	}
+	want := t.change.Apply(t.held)
+	return row.Holder() == worker && row.Checkpoint == want.Checkpoint &&
+		row.Pending == want.Pending && bytes.Equal(row.PendingState, want.PendingState)
+}
+
+// backoff is at most a tenth of the duration, so that several attempts fit into the trust that is left.
+func (k *Keeper) backoff(s *keeping) time.Duration {
+	return k.cfg.Clock.Backoff(max(s.fails, 1), k.cfg.Duration/100, k.cfg.Duration/10)
+}
+
+// failed notes that the attempt under ctx failed, which the keeper survives, and backs off.
+func (k *Keeper) failed(ctx context.Context, s *keeping, err error) {
+	switch context.Cause(ctx) {
+	case nil:
+	case errSlow:
+		err = fmt.Errorf("%w: %w", errSlow, err)
+	default:
+		return // Run is being stopped
+	}
+	s.fails++
+	s.why = err
+	s.due = k.cfg.Clock.Now().Add(k.backoff(s))
+	k.report(fmt.Errorf("keep lease %s, attempt %d: %w", k.key(), s.fails, err))
+}
+
+func (k *Keeper) lost(why error) error {
+	if why == nil {
+		why = errors.New("no renewal was sent in time")
+	}
+	return fmt.Errorf("lease %s: %w: %w", k.key(), ErrLost, why)
+}

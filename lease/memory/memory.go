@@ -1,0 +1,264 @@
+// Package memory keeps lease rows in memory: for an application of one process that needs no table, for tests and for
+// simulations.
+//
+//	w, err := worker.New(worker.Config{Leases: memory.New(), …})
+//
+// The rows are gone when the process ends. Its semantics are those of a real table; faults can be injected.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// The operations by the names that the hooks of a Store hear.
+const (
+	OpOpen     = "Open"
+	OpList     = "List"
+	OpGet      = "Get"
+	OpCreate   = "Create"
+	OpRenew    = "Renew"
+	OpTake     = "Take"
+	OpAsk      = "Ask"
+	OpRelease  = "Release"
+	OpDescribe = "Describe"
+	OpDelete   = "Delete"
+)
+
+// A Store is a lease.Store in memory. Make it with New. The hooks must be set before its first use; they may be called
+// concurrently.
+type Store struct {
+	// Fault, if set, is asked before each operation; key is "" for Open and List. It may wait, as a slow network does,
+	// but must then honour ctx. An error that it returns is the operation's; a write is nevertheless applied if apply
+	// is true: its answer was lost.
+	Fault func(ctx context.Context, op, key string) (apply bool, err error)
+	// Stale, if set, tells whether a List shall be answered with what the List before saw, as an eventually consistent
+	// read can be.
+	Stale func() bool
+	// Written, if set, hears of each applied write in the order in which they were applied. A created row has no before,
+	// a deleted one no after: their keys are empty. It must not call the Store.
+	Written func(op string, before, after lease.Lease)
+
+	mu     sync.Mutex // guards the rows; the hooks but Written are called without it
+	rows   map[string]lease.Lease
+	listed []lease.Lease // what the last List that was not stale saw
+}
+
+// New makes an empty Store.
+func New() *Store { return &Store{rows: make(map[string]lease.Lease)} }
+
+// Put places a row as it is, whatever was there: for tests and repairs by hand.
+func (s *Store) Put(l lease.Lease) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put("Put", s.rows[l.Key], l.Clone())
+}
+
+// Open does nothing: the store is ready.
+func (s *Store) Open(ctx context.Context) error {
+	_, err := s.fault(ctx, OpOpen, "")
+	return err
+}
+
+// List returns all rows, ordered by key.
+func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
+	if _, err := s.fault(ctx, OpList, ""); err != nil {
+		return nil, err
+	}
+	stale := s.Stale != nil && s.Stale()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !stale || s.listed == nil {
+		s.listed = make([]lease.Lease, 0, len(s.rows))
+		for _, l := range s.rows {
+			s.listed = append(s.listed, l)
+		}
+		slices.SortFunc(s.listed, func(a, b lease.Lease) int { return cmp.Compare(a.Key, b.Key) })
+	}
+	rows := make([]lease.Lease, len(s.listed))
+	for i := range rows {
+		rows[i] = s.listed[i].Clone()
+	}
+	return rows, nil
+}
+
+// Get returns one row.
+func (s *Store) Get(ctx context.Context, key string) (lease.Lease, error) {
+	if _, err := s.fault(ctx, OpGet, key); err != nil {
+		return lease.Lease{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, ok := s.rows[key]
+	if !ok {
+		return lease.Lease{}, fmt.Errorf("lease %s: %w", key, lease.ErrNotFound)
+	}
+	return l.Clone(), nil
+}
+
+// Create writes a new row.
+func (s *Store) Create(ctx context.Context, l lease.Lease) error {
+	if err := l.Validate(); err != nil {
+		return err
+	}
+	apply, fault := s.fault(ctx, OpCreate, l.Key)
+	if fault != nil && !apply {
+		return fault
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.rows[l.Key]; ok {
+		return orFault(fault, fmt.Errorf("lease %s: %w", l.Key, lease.ErrExists))
+	}
+	l = l.Clone()
+	l.Counter, l.OwnerSwitches = 0, 0
+	s.put(OpCreate, lease.Lease{}, l)
+	return fault
+}
+
+// Renew writes c for the holder of a row.
+func (s *Store) Renew(ctx context.Context, held lease.Lease, worker string, c lease.Change) (lease.Lease, error) {
+	if err := c.Validate(); err != nil {
+		return lease.Lease{}, fmt.Errorf("lease %s: %w", held.Key, err)
+	}
+	return s.update(ctx, OpRenew, held.Key, func(row lease.Lease) (lease.Lease, bool) {
+		ok := row.Counter == held.Counter && (row.Owner == worker || row.CheckpointOwner == worker)
+		row = c.Apply(row)
+		row.Counter++
+		return row, ok
+	})
+}
+
+// Take makes worker the owner of a row.
+func (s *Store) Take(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {
+	return s.update(ctx, OpTake, seen.Key, func(row lease.Lease) (lease.Lease, bool) {
+		ok := row.Counter == seen.Counter && row.Owner == seen.Owner
+		if row.Owner != "" && row.Owner != worker {
+			row.OwnerSwitches++
+		}
+		row.Owner, row.CheckpointOwner = worker, ""
+		row.Counter++
+		return row, ok
+	})
+}
+
+// Ask begins a hand-over to worker.
+func (s *Store) Ask(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {
+	return s.update(ctx, OpAsk, seen.Key, func(row lease.Lease) (lease.Lease, bool) {
+		ok := row.Owner != "" && row.Owner == seen.Owner && row.CheckpointOwner == ""
+		row.Owner, row.CheckpointOwner = worker, row.Owner
+		return row, ok
+	})
+}
+
+// Release gives a held row away.
+func (s *Store) Release(ctx context.Context, held lease.Lease, worker, next string) (lease.Lease, error) {
+	return s.update(ctx, OpRelease, held.Key, func(row lease.Lease) (lease.Lease, bool) {
+		ok := row.Counter == held.Counter
+		if held.CheckpointOwner == worker {
+			ok = ok && row.CheckpointOwner == worker
+			next = row.Owner
+		} else {
+			ok = ok && row.Owner == worker && row.CheckpointOwner == ""
+			if next != "" && next != worker {
+				row.OwnerSwitches++
+			}
+		}
+		row.Owner, row.CheckpointOwner = next, ""
+		row.Counter++
+		return row, ok
+	})
+}
+
+// Describe records a shard's children and range.
+func (s *Store) Describe(ctx context.Context, key string, children []string, r *record.HashKeyRange) error {
+	_, err := s.update(ctx, OpDescribe, key, func(row lease.Lease) (lease.Lease, bool) {
+		if len(children) > 0 {
+			row.Children = slices.Clone(children)
+		}
+		if r != nil {
+			known := *r
+			row.Range = &known
+		}
+		return row, true
+	})
+	return err
+}
+
+// Delete removes a row.
+func (s *Store) Delete(ctx context.Context, seen lease.Lease) error {
+	apply, fault := s.fault(ctx, OpDelete, seen.Key)
+	if fault != nil && !apply {
+		return fault
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row, ok := s.rows[seen.Key]
+	switch {
+	case !ok:
+		return orFault(fault, fmt.Errorf("lease %s: %w", seen.Key, lease.ErrNotFound))
+	case row.Counter != seen.Counter:
+		return orFault(fault, fmt.Errorf("lease %s: %w", seen.Key, lease.ErrConflict))
+	}
+	s.put(OpDelete, row, lease.Lease{})
+	return fault
+}
+
+// update is a conditional write of one row: change returns the row to be and whether the condition holds.
+func (s *Store) update(ctx context.Context, op, key string, change func(lease.Lease) (lease.Lease, bool)) (lease.Lease, error) {
+	apply, fault := s.fault(ctx, op, key)
+	if fault != nil && !apply {
+		return lease.Lease{}, fault
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row, ok := s.rows[key]
+	if !ok {
+		return lease.Lease{}, orFault(fault, fmt.Errorf("lease %s: %w", key, lease.ErrNotFound))
+	}
+	after, ok := change(row.Clone())
+	if !ok {
+		return lease.Lease{}, orFault(fault, fmt.Errorf("lease %s: %w", key, lease.ErrConflict))
+	}
+	s.put(op, row, after)
+	if fault != nil {
+		return lease.Lease{}, fault
+	}
+	return after.Clone(), nil
+}
+
+// put replaces before by after. s.mu is held.
+func (s *Store) put(op string, before, after lease.Lease) {
+	if after.Key == "" {
+		delete(s.rows, before.Key)
+	} else {
+		s.rows[after.Key] = after
+	}
+	if s.Written != nil {
+		s.Written(op, before.Clone(), after.Clone())
+	}
+}
+
+func (s *Store) fault(ctx context.Context, op, key string) (apply bool, err error) {
+	if ctx.Err() != nil {
+		return false, fmt.Errorf("%s lease %s: %w", op, key, context.Cause(ctx))
+	}
+	if s.Fault == nil {
+		return true, nil
+	}
+	return s.Fault(ctx, op, key)
+}
+
+// orFault is the error of a write whose condition failed: where its answer was lost, its caller does not learn that.
+func orFault(fault, refused error) error {
+	if fault != nil {
+		return fault
+	}
+	return refused
+}
