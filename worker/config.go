@@ -1,0 +1,219 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// Config says what a worker reads, where its leases are, and what becomes of the records. Application, Streams, Leases
+// and NewProcessor are required; everything else has a default that works.
+type Config struct {
+	// Application names the fleet: all workers of one application share its leases and split the shards among them.
+	Application string
+
+	// Streams are the streams that the application reads, one or several. With several, every lease row carries the
+	// stream's identifier, as Java KCL's multi-stream mode does; an application cannot change between the two on one
+	// table.
+	Streams []Stream
+
+	// Leases is the table that the fleet shares: lease/dynamo, or lease/memory for one process without a table.
+	Leases lease.Store
+
+	// NewProcessor makes the processor of a shard when a tenure begins. ctx ends with the tenure. An error is retried
+	// with back-off like one of ProcessRecords.
+	NewProcessor func(ctx context.Context, s *Shard) (RecordProcessor, error)
+
+	// Start is where the application begins on a stream that it has no leases for: record.TrimHorizon (the default,
+	// everything that the stream still keeps), record.Latest (what comes after the first worker's first look), or
+	// record.AtTimestamp.
+	Start record.Position
+
+	// StartAt, if set, gives the position at which each tenure of a shard begins, for applications that keep positions
+	// elsewhere, beside their results. A zero position means the lease's checkpoint.
+	StartAt func(ctx context.Context, stream, shard string) (record.Position, error)
+
+	// WorkerID names this worker in the lease table; it must be unique in the fleet. The default is the host's name and
+	// a random part. With a stable ID of your own a restarted worker resumes its shards at once instead of after
+	// LeaseDuration.
+	WorkerID string
+
+	// LeaseDuration is how long a worker that has died keeps its shards: the fleet waits that long before it takes them
+	// over. It must be the same in the whole fleet, 1 s to 10 min; the default is 10 s, as Java KCL's
+	// failoverTimeMillis. Each lease is renewed every third of it.
+	LeaseDuration time.Duration
+
+	// DrainTimeout bounds how long Run, once its context has ended, and a hand-over wait for processors to finish:
+	// 100 ms to 10 min, default 20 s, which is below the 30 s after which a Java leader takes a lease by force.
+	DrainTimeout time.Duration
+
+	// MaxLeases is the most shards that this worker takes at a time; 0 is no limit.
+	MaxLeases int
+
+	// Retry says what happens after an error of ProcessRecords. The zero Retry tries for ever with back-off.
+	Retry Retry
+
+	// MaxBatchRecords and MaxBatchBytes bound a batch; a single larger record still comes alone. Defaults 10,000
+	// records and 10 MiB, the most that one read gives.
+	MaxBatchRecords int
+	MaxBatchBytes   int
+
+	// MemoryBudget is how many bytes of records the worker holds read ahead or in process, over all shards; at least
+	// 1 MiB. The default is a quarter of the Go memory limit if one is set, else 256 MiB.
+	MemoryBudget int64
+
+	// IdleCall, if set, calls ProcessRecords with an empty batch when nothing came for so long, at least 10 ms: for
+	// processors that flush by time.
+	IdleCall time.Duration
+
+	// ProcessTimeout, if set, reports a call of the processor that takes longer, in Status, the log and Hooks.Slow; the
+	// call goes on.
+	ProcessTimeout time.Duration
+
+	// DropForeign drops a KPL aggregate with a sub-record outside the shard's hash key range, as Java KCL does. The
+	// default delivers all and counts (Status).
+	DropForeign bool
+
+	// Logger hears what the worker does, never record data or credentials. nil is silent.
+	Logger *zap.Logger
+
+	// Hooks are called on events; all are optional.
+	Hooks Hooks
+
+	// Clock is the worker's time and randomness. The zero value is the real one; simulations hand in their own.
+	Clock clock.Clock
+}
+
+// Retry is the policy for a batch whose processing fails. Its zero value retries for ever, pausing 100 ms to 30 s.
+type Retry struct {
+	// MinBackoff and MaxBackoff bound the pause between attempts, which doubles and has jitter. Defaults 100 ms, 30 s.
+	MinBackoff, MaxBackoff time.Duration
+
+	// Attempts is how often a batch is tried before it is halved to find the record that fails; 0 tries for ever.
+	// Each part is again tried so often. It needs DeadLetter.
+	Attempts int
+
+	// DeadLetter takes a single record that failed Attempts times, with the last error. When it returns nil the record
+	// counts as done and the shard goes on behind it; the next renewal checkpoints past it if everything before it is
+	// checkpointed. An error is retried like one of ProcessRecords.
+	DeadLetter func(ctx context.Context, s *Shard, r record.Record, cause error) error
+}
+
+const (
+	minLeaseDuration, maxLeaseDuration = time.Second, 10 * time.Minute
+	minDrainTimeout, maxDrainTimeout   = 100 * time.Millisecond, 10 * time.Minute
+	minMemoryBudget                    = 1 << 20
+)
+
+// withDefaults is c with every zero field that has a default filled in.
+func (c Config) withDefaults() Config {
+	if c.Start.IsZero() {
+		c.Start = record.TrimHorizon
+	}
+	c.WorkerID = cmp.Or(c.WorkerID, randomID())
+	c.LeaseDuration = cmp.Or(c.LeaseDuration, 10*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
+	c.Retry.MinBackoff = cmp.Or(c.Retry.MinBackoff, 100*time.Millisecond)
+	c.Retry.MaxBackoff = cmp.Or(c.Retry.MaxBackoff, max(30*time.Second, c.Retry.MinBackoff))
+	c.MaxBatchRecords = cmp.Or(c.MaxBatchRecords, 10_000)
+	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 10<<20)
+	c.MemoryBudget = cmp.Or(c.MemoryBudget, defaultBudget())
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	return c
+}
+
+// validate lists every field that is missing or out of its range.
+func (c Config) validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("worker.Config.%s: %s", field, fmt.Sprintf(format, args...)))
+	}
+	within := func(field string, d, low, high time.Duration) {
+		if d < low || d > high {
+			bad(field, "is %v; want %v to %v", d, low, high)
+		}
+	}
+	if n := len(c.Application); n < 1 || n > 128 {
+		bad("Application", "has %d bytes; want a name of 1 to 128", n)
+	}
+	if len(c.Streams) == 0 {
+		bad("Streams", "is empty; want at least one stream")
+	}
+	names := map[string]bool{}
+	for i, s := range c.Streams {
+		switch {
+		case s == nil:
+			bad("Streams", "has a nil stream at index %d", i)
+		case names[s.Name()]:
+			bad("Streams", "names %q twice; want each stream once", s.Name())
+		default:
+			names[s.Name()] = true
+		}
+	}
+	if c.Leases == nil {
+		bad("Leases", "is nil; want a lease.Store such as dynamo.New or memory.New")
+	}
+	if c.NewProcessor == nil {
+		bad("NewProcessor", "is nil; want a function such as worker.Stateless gives")
+	}
+	switch c.Start.Kind() {
+	case record.KindTrimHorizon, record.KindLatest, record.KindAtTimestamp:
+	default:
+		bad("Start", "is %v; want TRIM_HORIZON, LATEST or AT_TIMESTAMP", c.Start)
+	}
+	if n := len(c.WorkerID); n > 256 {
+		bad("WorkerID", "has %d bytes; want 1 to 256", n)
+	}
+	within("LeaseDuration", c.LeaseDuration, minLeaseDuration, maxLeaseDuration)
+	within("DrainTimeout", c.DrainTimeout, minDrainTimeout, maxDrainTimeout)
+	if c.MaxLeases < 0 {
+		bad("MaxLeases", "is %d; want 0 for no limit, or at least 1", c.MaxLeases)
+	}
+	if c.MaxBatchRecords < 1 {
+		bad("MaxBatchRecords", "is %d; want at least 1", c.MaxBatchRecords)
+	}
+	if c.MaxBatchBytes < 1 {
+		bad("MaxBatchBytes", "is %d; want at least 1", c.MaxBatchBytes)
+	}
+	if c.MemoryBudget < minMemoryBudget {
+		bad("MemoryBudget", "is %d bytes; want at least %d", c.MemoryBudget, minMemoryBudget)
+	}
+	if c.IdleCall != 0 && c.IdleCall < 10*time.Millisecond {
+		bad("IdleCall", "is %v; want 0 for none, or at least 10ms", c.IdleCall)
+	}
+	if c.ProcessTimeout < 0 {
+		bad("ProcessTimeout", "is %v; want 0 for none, or more", c.ProcessTimeout)
+	}
+	if r := c.Retry; r.MinBackoff < 0 || r.MaxBackoff < r.MinBackoff {
+		bad("Retry", "pauses %v to %v; want 0 < MinBackoff <= MaxBackoff", r.MinBackoff, r.MaxBackoff)
+	}
+	if r := c.Retry; r.Attempts < 0 || (r.Attempts > 0) != (r.DeadLetter != nil) {
+		bad("Retry", "has Attempts %d and DeadLetter set: %t; want both, or neither to retry for ever", r.Attempts, r.DeadLetter != nil)
+	}
+	return errors.Join(errs...)
+}
+
+// randomID is the host's name and a random part. The random part makes a new process a new worker, so that two
+// processes never take each other for themselves.
+func randomID() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "worker"
+	}
+	var b [6]byte
+	_, _ = rand.Read(b[:]) // crypto/rand never fails
+	return fmt.Sprintf("%.200s-%s", host, hex.EncodeToString(b[:]))
+}

@@ -1,0 +1,246 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/shardsync"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// A session is the lifetime of one processor within a tenure, with the goroutines that Shard.Go started and the fetcher
+// that reads ahead for it.
+type session struct {
+	t         *tenure
+	ctx       context.Context // ends with the session
+	cancel    context.CancelCauseFunc
+	shard     *Shard
+	processor RecordProcessor
+	crew      crew
+	failed    chan error // one slot: the first error of a Shard.Go function
+	cutter    cutter
+	pages     chan fetched
+	progress  bool            // a batch was processed
+	last      record.Position // the last record handed over, zero if none
+	children  []record.Shard  // what follows, once the end was read
+}
+
+// runSession makes a processor and runs it until the shard ends or moves (nil: the tenure is over), or the processor has
+// to be replaced (an error). progress tells whether it processed anything.
+func (t *tenure) runSession(parents []lease.Lease) (progress bool, err error) {
+	s, err := t.openSession(parents)
+	if err != nil {
+		return false, err
+	}
+	defer s.close()
+	err = s.work()
+	if errors.Is(err, errShardEnd) {
+		err = s.finishShard()
+	}
+	if errors.Is(err, errMoving) {
+		return s.progress, s.finishMoving()
+	}
+	if cause := context.Cause(t.ctx); cause != nil && !errors.Is(err, ErrAbandoned) {
+		err = cause
+	}
+	return s.progress, err
+}
+
+// openSession makes the session with its processor, not yet reading.
+func (t *tenure) openSession(parents []lease.Lease) (*session, error) {
+	s := &session{t: t, failed: make(chan error, 1), pages: make(chan fetched)}
+	s.ctx, s.cancel = context.WithCancelCause(t.ctx)
+	t.mu.Lock()
+	t.session = s
+	t.mu.Unlock()
+	t.lag.reset()
+	err := s.start(parents)
+	if err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *session) start(parents []lease.Lease) error {
+	t := s.t
+	row := t.keeper.Lease()
+	s.shard = &Shard{
+		Stream: t.stream.Name(), ID: t.shardID, Range: record.FullRange, Parents: row.Parents,
+		Epoch: t.epoch, t: t, session: s,
+	}
+	if row.Range != nil {
+		s.shard.Range = *row.Range
+	}
+	at, err := t.startPosition(s.ctx, parents)
+	if err != nil {
+		return err
+	}
+	s.shard.Start, s.shard.Prepared = at, t.inherited()
+	err = t.call("NewProcessor", func() (err error) {
+		s.processor, err = t.w.cfg.NewProcessor(s.ctx, s.shard)
+		if err == nil && s.processor == nil {
+			err = errors.New("returned neither a processor nor an error")
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("NewProcessor: %w", err)
+	}
+	if at, err = t.startPosition(s.ctx, parents); err != nil { // an inherited checkpoint may have been completed
+		return err
+	}
+	s.shard.Start = at
+	s.cutter = cutter{
+		maxRecords: t.w.cfg.MaxBatchRecords, maxBytes: t.w.cfg.MaxBatchBytes,
+		keys: s.shard.Range, dropForeign: t.w.cfg.DropForeign,
+	}
+	if at.Kind() == record.KindSequence {
+		s.cutter.done = at
+	}
+	return nil
+}
+
+// startPosition is where this tenure begins to read.
+func (t *tenure) startPosition(ctx context.Context, parents []lease.Lease) (record.Position, error) {
+	if f := t.w.cfg.StartAt; f != nil {
+		var p record.Position
+		err := t.call("StartAt", func() (err error) {
+			p, err = f(ctx, t.stream.Name(), t.shardID)
+			return err
+		})
+		if err != nil {
+			return p, fmt.Errorf("StartAt: %w", err)
+		}
+		if !p.IsZero() {
+			if err := p.Validate(); err != nil || p == record.ShardEnd {
+				return p, fmt.Errorf("StartAt: returned %v; want a sequence number, TRIM_HORIZON, LATEST or AT_TIMESTAMP", p)
+			}
+			return p, nil
+		}
+	}
+	return shardsync.StartPosition(t.keeper.Lease(), parents, t.w.cfg.Start), nil
+}
+
+// close ends the session's context and waits for its goroutines, unless the worker ends without them.
+func (s *session) close() {
+	s.cancel(errSessionEnd)
+	s.crew.wait(s.t.w.abandon)
+	s.t.mu.Lock()
+	s.t.session = nil
+	s.t.mu.Unlock()
+}
+
+// spawn runs f beside the processor; see Shard.Go.
+func (s *session) spawn(f func(ctx context.Context) error) {
+	s.crew.start(func() {
+		err := guard(func() error { return f(s.ctx) })
+		if err == nil || ended(s.ctx, err) {
+			return
+		}
+		select {
+		case s.failed <- fmt.Errorf("Shard.Go: %w", err):
+		default:
+		}
+	})
+}
+
+// work reads and hands over until the shard ends (errShardEnd), is to move (errMoving), or the processor must be replaced.
+func (s *session) work() error {
+	t := s.t
+	t.enter(Processing)
+	ctx, cancel := context.WithCancelCause(s.ctx)
+	var fetching crew
+	f := newFetcher(s)
+	fetching.start(func() { f.run(ctx) })
+	err := s.handOver()
+	cancel(errSessionEnd)
+	fetching.wait(nil)
+	f.giveBack()
+	return err
+}
+
+func (s *session) handOver() error {
+	idle := idleCall{clock: s.t.w.clock, after: s.t.w.cfg.IdleCall}
+	idle.reset()
+	defer idle.stop()
+	for {
+		select {
+		case <-s.t.moving: // before all else
+			return errMoving
+		default:
+		}
+		select {
+		case <-s.ctx.Done():
+			return context.Cause(s.ctx)
+		case <-s.t.moving:
+			return errMoving
+		case err := <-s.failed:
+			return err
+		case <-idle.tick():
+			if err := s.deliver(nil, 0); err != nil {
+				return err
+			}
+			idle.reset()
+		case page := <-s.pages:
+			records := s.cutter.cut(page.Records)
+			err := s.deliverPage(records, page.Behind)
+			page.giveBack()
+			if err != nil {
+				return err
+			}
+			s.t.lag.processed()
+			if len(records) > 0 {
+				idle.reset()
+			}
+			if page.End {
+				s.children = page.Children
+				return errShardEnd
+			}
+		}
+	}
+}
+
+// deliverPage hands a page over in batches.
+func (s *session) deliverPage(records []record.Record, behind time.Duration) error {
+	s.t.countForeign(s.cutter.foreign)
+	for len(records) > 0 {
+		var batch []record.Record
+		batch, records = s.cutter.next(records)
+		if err := s.deliver(batch, behind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// An idleCall ticks when nothing was handed over for a while; never, if after is 0.
+type idleCall struct {
+	clock clock.Clock
+	after time.Duration
+	timer *clock.Timer
+}
+
+func (i *idleCall) reset() {
+	if i.after > 0 {
+		i.stop()
+		i.timer = i.clock.NewTimer(i.after)
+	}
+}
+
+func (i *idleCall) stop() {
+	if i.timer != nil {
+		i.timer.Stop()
+	}
+}
+
+func (i *idleCall) tick() <-chan struct{} {
+	if i.timer == nil {
+		return nil
+	}
+	return i.timer.C
+}

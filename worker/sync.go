@@ -1,0 +1,131 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/shardsync"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// syncEvery is the time between two comparisons of the stream's shards with the lease rows. It finds what the ends of
+// shards do not: new rows are normally made by the owner of the shard that ends.
+const syncEvery = 30 * time.Second
+
+// syncLoop makes the lease rows that are missing, at the start and then from time to time, and deletes those that nobody
+// needs any more.
+func (w *Worker) syncLoop(ctx context.Context) {
+	for failed := 0; ctx.Err() == nil; {
+		pause := w.clock.Jitter(syncEvery)
+		if err := w.syncAll(ctx); err != nil && ctx.Err() == nil {
+			failed++
+			w.log.Warn("survived", zap.Error(brief(err)))
+			w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)
+			pause = w.clock.Backoff(failed, 200*time.Millisecond, syncEvery)
+		} else {
+			failed = 0
+		}
+		timer := w.clock.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-w.pokeSync:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+func (w *Worker) syncAll(ctx context.Context) error {
+	rows, err := w.cfg.Leases.List(ctx)
+	if err != nil && !errors.Is(err, lease.ErrDamaged) {
+		return fmt.Errorf("sync shards: %w", err)
+	}
+	if rows, err = w.mine(rows); err != nil {
+		return fmt.Errorf("sync shards: %w", err)
+	}
+	var errs []error
+	for _, src := range w.sources {
+		if err := w.syncStream(ctx, src, rows); err != nil {
+			errs = append(errs, fmt.Errorf("sync shards of %s: %w", src.Name(), err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// syncStream brings the rows of one stream in line with its shards. rows are those of all streams.
+func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease) error {
+	var own []lease.Lease
+	for _, row := range rows {
+		if row.Stream == src.rowStream {
+			own = append(own, row)
+		}
+	}
+	at := record.Position{}
+	if len(own) == 0 {
+		at = w.cfg.Start
+	}
+	shards, now, err := src.Shards(ctx, at)
+	if err != nil {
+		return err
+	}
+	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: w.cfg.Start, Now: now})
+	if err := w.create(ctx, missing); err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		w.log.Info("lease rows made", zap.String("stream", src.Name()), zap.Int("rows", len(missing)))
+		w.pokePlan()
+	}
+	for _, row := range shardsync.Deletable(own) {
+		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !errors.Is(err, lease.ErrConflict) && !errors.Is(err, lease.ErrNotFound) {
+			return fmt.Errorf("delete the finished lease %s: %w", row.Key, err)
+		}
+	}
+	return nil
+}
+
+// create makes rows: parents before their children, so that a crash in between leaves no child whose parent is forgotten,
+// and otherwise many at once. Rows that another worker made in the meantime are fine.
+func (w *Worker) create(ctx context.Context, rows []lease.Lease) error {
+	for len(rows) > 0 {
+		now, later := generation(rows)
+		writes := pool.New().WithMaxGoroutines(writesAtOnce).WithErrors()
+		for _, row := range now {
+			writes.Go(func() error {
+				err := w.cfg.Leases.Create(ctx, row)
+				if err != nil && !errors.Is(err, lease.ErrExists) {
+					return fmt.Errorf("create the lease %s: %w", row.Key, err)
+				}
+				return nil
+			})
+		}
+		if err := writes.Wait(); err != nil {
+			return err
+		}
+		rows = later
+	}
+	return nil
+}
+
+// generation splits rows into those without a parent among them and the others.
+func generation(rows []lease.Lease) (now, later []lease.Lease) {
+	among := make(map[string]bool, len(rows))
+	for i := range rows {
+		among[rows[i].Shard] = true
+	}
+	for _, row := range rows {
+		if slices.ContainsFunc(row.Parents, func(id string) bool { return among[id] }) {
+			later = append(later, row)
+		} else {
+			now = append(now, row)
+		}
+	}
+	return now, later
+}

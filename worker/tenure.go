@@ -1,0 +1,390 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/checkpoint"
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/shardsync"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// Why a session ends and what the tenure does about it.
+var (
+	errMoving     = errors.New("shard is to move")            // the worker stops, or another asked for the lease
+	errShardEnd   = errors.New("shard has come to its end")   // all records were processed
+	errReleased   = errors.New("shard was released")          // cause of a tenure's context after its release
+	errDrained    = errors.New("time to finish has run out")  // cause of a session's context
+	errPanic      = errors.New("panic")                       // wrapped by errors made of panics
+	errRead       = errors.New("read did not answer in time") // cause of a read's context
+	errSessionEnd = errors.New("processor was discarded")     // cause of a session's context
+)
+
+// A tenure is one time that this worker holds one lease: from taking it until it is released, lost, or the shard done.
+// Its run goroutine drives it; beside it run the lease's keeper and a mover that waits for the shard to be wanted
+// elsewhere.
+type tenure struct {
+	w       *Worker
+	stream  *source
+	shardID string
+	key     string
+	epoch   uint64
+	keeper  *lease.Keeper
+	ledger  *checkpoint.Ledger
+	log     *zap.Logger
+
+	ctx    context.Context // ends with the tenure
+	cancel context.CancelCauseFunc
+	moving chan struct{} // closed when the shard is to move
+	evict  chan struct{} // closed to make it move
+	saving chan struct{} // one slot: checkpoints go one at a time
+
+	throughput throughput
+	lag        lag
+
+	mu      sync.Mutex // guards what follows
+	state   State
+	session *session // the running one, nil if none
+	records int64
+	bytes   int64
+	foreign int64
+	failing failing
+	lastErr error
+	evicted bool
+}
+
+func (w *Worker) newTenure(row lease.Lease, src *source, sent time.Time) *tenure {
+	t := &tenure{
+		w: w, stream: src, shardID: row.Shard, key: row.Key, epoch: uint64(row.Counter),
+		ledger: checkpoint.NewLedger(row.Checkpoint),
+		log:    w.log.With(zap.String("stream", src.Name()), zap.String("shard", row.Shard)),
+		moving: make(chan struct{}), evict: make(chan struct{}), saving: make(chan struct{}, 1),
+	}
+	t.ctx, t.cancel = context.WithCancelCause(w.life)
+	t.throughput.start(sent, row.ThroughputKBps)
+	t.keeper = lease.NewKeeper(lease.KeeperConfig{
+		Store: w.cfg.Leases, Worker: w.cfg.WorkerID, Duration: w.cfg.LeaseDuration, Clock: w.clock,
+		Throughput: func() float64 { return t.throughput.kbps(w.clock.Now()) },
+		Report:     func(err error) { t.survive(fmt.Errorf("keep lease: %w", err)) },
+	}, row, sent)
+	return t
+}
+
+// run is the life of the tenure. It returns the error of a processor that had to be left behind, else nil.
+func (t *tenure) run() error {
+	var beside crew
+	beside.start(func() {
+		if err := t.keeper.Run(t.ctx); err != nil {
+			t.log.Warn("lease lost", zap.Error(err))
+			t.cancel(err)
+		}
+	})
+	beside.start(t.move)
+	err := t.live()
+	t.cancel(errReleased)
+	beside.wait(nil)
+	if errors.Is(context.Cause(t.ctx), lease.ErrLost) {
+		t.enter(Lost)
+	} else {
+		t.enter(Released)
+	}
+	if errors.Is(err, ErrAbandoned) {
+		return err
+	}
+	return nil
+}
+
+// live goes through the states until the tenure is over.
+func (t *tenure) live() error {
+	t.enter(WaitingForParents)
+	parents, err := t.awaitParents()
+	for attempt := 1; err == nil; attempt++ {
+		t.enter(Starting)
+		var progress bool
+		progress, err = t.runSession(parents)
+		if err == nil || errors.Is(err, ErrAbandoned) || t.ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, errMoving) {
+			break
+		}
+		t.fail(fmt.Errorf("restart from the checkpoint: %w", err))
+		if progress {
+			attempt = 1
+		}
+		err = t.pause(t.w.clock.Backoff(attempt, t.w.cfg.Retry.MinBackoff, t.w.cfg.Retry.MaxBackoff))
+	}
+	if errors.Is(err, errMoving) {
+		t.release()
+	}
+	return nil
+}
+
+// pause waits for d; it returns errMoving as soon as the shard is to move, or the cause of the tenure's end.
+func (t *tenure) pause(d time.Duration) error {
+	timer := t.w.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-t.ctx.Done():
+		return context.Cause(t.ctx)
+	case <-t.moving:
+		return errMoving
+	case <-timer.C:
+		return nil
+	}
+}
+
+// enter makes the one transition of the state, logs and counts it.
+func (t *tenure) enter(next State) {
+	t.mu.Lock()
+	from := t.state
+	ok := from.follows(next)
+	if ok {
+		t.state = next
+	}
+	t.mu.Unlock()
+	if !ok {
+		panic(fmt.Sprintf("worker: shard %s cannot go from %v to %v", t.shardID, from, next))
+	}
+	t.log.Debug("shard state", zap.Stringer("from", from), zap.Stringer("to", next))
+	if h := t.w.cfg.Hooks.State; h != nil {
+		h(t.info(), from, next)
+	}
+}
+
+func (t *tenure) info() ShardInfo {
+	return ShardInfo{Application: t.w.cfg.Application, Stream: t.stream.Name(), Shard: t.shardID, Worker: t.w.cfg.WorkerID}
+}
+
+// move waits until the shard is wanted elsewhere: the worker stops, another asked for the lease, or the processor has
+// failed too long. The processor then has until the drain bound to finish; after that its context ends, and a little
+// later the lease is released whatever it does.
+func (t *tenure) move() {
+	select {
+	case <-t.ctx.Done():
+		return
+	case <-t.keeper.Wanted():
+	case <-t.evict:
+	case <-t.w.stopping:
+	}
+	close(t.moving)
+	bound := t.w.cfg.DrainTimeout
+	if t.w.clock.Sleep(t.ctx, bound*8/10) != nil {
+		return
+	}
+	t.log.Warn("processor has not finished in time; its context ends", zap.Duration("bound", bound*8/10))
+	t.cancelSession(errDrained)
+	if t.w.clock.Sleep(t.ctx, bound/10) != nil {
+		return
+	}
+	t.release()
+	t.cancel(errReleased)
+}
+
+func (t *tenure) cancelSession(cause error) {
+	t.mu.Lock()
+	s := t.session
+	t.mu.Unlock()
+	if s != nil {
+		s.cancel(cause)
+	}
+}
+
+// release stores what was marked and gives the lease up: to whoever asked for it, or to the worker that has most room
+// when this one failed, or to nobody, and then the next worker that looks takes it.
+func (t *tenure) release() {
+	ctx, cancel := t.w.clock.WithTimeout(t.ctx, t.w.cfg.DrainTimeout/10, errDrained)
+	defer cancel()
+	t.ledger.Stored(t.keeper.Lease().Checkpoint)
+	if p := t.ledger.Marked(); !p.IsZero() {
+		if err := t.checkpoint(ctx, p); err != nil {
+			t.survive(fmt.Errorf("store the marked checkpoint before the release: %w", err))
+		}
+	}
+	next := ""
+	t.mu.Lock()
+	if t.evicted {
+		next = t.w.roomiest()
+	}
+	t.mu.Unlock()
+	if err := t.keeper.Release(ctx, next); err != nil && t.ctx.Err() == nil {
+		t.survive(fmt.Errorf("release lease: %w", err))
+	}
+}
+
+// awaitParents waits until every parent that has a lease is done, and returns the rows of the parents.
+func (t *tenure) awaitParents() ([]lease.Lease, error) {
+	for attempt := 1; ; attempt++ {
+		finished := t.w.finished.wait()
+		rows, blocked, err := t.parents()
+		switch {
+		case t.ctx.Err() != nil:
+			return nil, context.Cause(t.ctx)
+		case err != nil:
+			t.survive(fmt.Errorf("look at the parents' leases: %w", err))
+		case !blocked:
+			return rows, nil
+		default:
+			attempt = 1
+		}
+		timer := t.w.clock.NewTimer(t.w.clock.Backoff(attempt, t.w.scanEvery(), 5*time.Second))
+		select {
+		case <-t.ctx.Done():
+			err = context.Cause(t.ctx)
+		case <-t.moving:
+			err = errMoving
+		case <-finished:
+			err = nil
+		case <-timer.C:
+			err = nil
+		}
+		timer.Stop()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+// parents reads the rows of the shard's parents, consistently. A parent without a row does not block.
+func (t *tenure) parents() (rows []lease.Lease, blocked bool, err error) {
+	for _, id := range t.keeper.Lease().Parents {
+		row, err := t.w.cfg.Leases.Get(t.ctx, shardsync.Key(t.stream.rowStream, id))
+		if errors.Is(err, lease.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, false, err
+		}
+		rows = append(rows, row)
+		blocked = blocked || !row.Finished()
+	}
+	return rows, blocked, nil
+}
+
+// checkpoint stores p if the ledger allows it. Checkpoints of one shard go one at a time.
+func (t *tenure) checkpoint(ctx context.Context, p record.Position) error {
+	return t.save(ctx, p, lease.Change{Checkpoint: p})
+}
+
+func (t *tenure) save(ctx context.Context, p record.Position, c lease.Change) error {
+	select {
+	case t.saving <- struct{}{}:
+		defer func() { <-t.saving }()
+	case <-ctx.Done():
+		return fmt.Errorf("checkpoint at %v: %w", p, context.Cause(ctx))
+	}
+	t.ledger.Stored(t.keeper.Lease().Checkpoint) // a renewal may have carried a mark
+	store, err := t.ledger.Check(p)
+	if err != nil || !store {
+		return err
+	}
+	if err := t.keeper.Save(ctx, c); err != nil {
+		return fmt.Errorf("checkpoint at %v: %w", p, err)
+	}
+	if c.Checkpoint.IsZero() {
+		return nil
+	}
+	t.ledger.Stored(p)
+	if h := t.w.cfg.Hooks.Checkpointed; h != nil {
+		h(t.info(), p)
+	}
+	return nil
+}
+
+func (t *tenure) mark(p record.Position) error {
+	if err := t.ledger.Mark(p); err != nil {
+		return err
+	}
+	t.keeper.Mark(t.ledger.Marked())
+	return nil
+}
+
+func (t *tenure) prepare(ctx context.Context, p record.Position, state []byte) (*checkpoint.Prepared, error) {
+	if err := t.save(ctx, p, lease.Change{Pending: p, PendingState: state}); err != nil {
+		return nil, fmt.Errorf("prepare: %w", err)
+	}
+	return checkpoint.NewPrepared(p, state, func(ctx context.Context, c *checkpoint.Prepared) error {
+		return t.checkpoint(ctx, c.Position)
+	}), nil
+}
+
+// inherited is the checkpoint that the owner before prepared, nil if there is none. Its records were handed to that
+// owner, so completing it is allowed though this one has not seen them.
+func (t *tenure) inherited() *checkpoint.Prepared {
+	row := t.keeper.Lease()
+	if row.Pending.IsZero() {
+		return nil
+	}
+	return checkpoint.NewPrepared(row.Pending, row.PendingState, func(ctx context.Context, c *checkpoint.Prepared) error {
+		t.ledger.Inherit(c.Position)
+		return t.checkpoint(ctx, c.Position)
+	})
+}
+
+// fail takes in an error of the application's code that will be retried.
+func (t *tenure) fail(err error) {
+	t.survive(err)
+	now := t.w.clock.Now()
+	t.mu.Lock()
+	report, move := t.failing.note(now)
+	since := t.failing.since
+	move = move && !t.evicted && t.w.roomiest() != ""
+	t.evicted = t.evicted || move
+	t.mu.Unlock()
+	if report {
+		t.log.Error("processor keeps failing", zap.Time("since", since), zap.Error(brief(err)))
+	}
+	if move {
+		t.log.Error("processor keeps failing; the shard moves to another worker", zap.Time("since", since))
+		close(t.evict)
+	}
+}
+
+// survive takes in an error that does not end the tenure.
+func (t *tenure) survive(err error) {
+	serr := &ShardError{Stream: t.stream.Name(), Shard: t.shardID, Op: t.currentState().String(), Err: err}
+	t.log.Warn("survived", zap.Error(brief(err)))
+	t.mu.Lock()
+	t.lastErr = serr
+	t.mu.Unlock()
+	t.w.survive(t.info(), serr)
+}
+
+func (t *tenure) slow(op string, since time.Duration) {
+	t.survive(fmt.Errorf("%s has been running for %v; ProcessTimeout is %v", op, since, t.w.cfg.ProcessTimeout))
+	if h := t.w.cfg.Hooks.Slow; h != nil {
+		h(t.info(), since)
+	}
+}
+
+func (t *tenure) currentState() State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
+}
+
+// holding reports whether the tenure still has its lease.
+func (t *tenure) holding() bool { return t.ctx.Err() == nil }
+
+func (t *tenure) status(now time.Time) ShardStatus {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return ShardStatus{
+		Stream: t.stream.Name(), Shard: t.shardID, State: t.state, Checkpoint: t.ledger.Checkpoint(), Lag: t.lag.at(now),
+		Records: t.records, Bytes: t.bytes, Foreign: t.foreign, FailingSince: t.failing.since, LastError: t.lastErr,
+	}
+}
+
+// brief bounds what of an error is logged: errors of the application's code may be long.
+func brief(err error) error {
+	if text := err.Error(); len(text) > 256 {
+		return errors.New(text[:256] + "…")
+	}
+	return err
+}

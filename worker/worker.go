@@ -1,0 +1,284 @@
+// Package worker consumes streams: it shares the shards of one or several streams among the workers of an application
+// and hands the records of each shard to a RecordProcessor, at least once, in order per shard, parents before children.
+//
+//	w, err := worker.New(worker.Config{
+//		Application:  "quake-alerts",
+//		Streams:      []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), "earthquakes")},
+//		Leases:       dynamo.New(dynamodb.NewFromConfig(cfg), "quake-alerts"),
+//		NewProcessor: worker.Stateless(handle),
+//	})
+//	if err != nil { ... }
+//	err = w.Run(ctx) // until ctx ends; then a clean drain
+//
+// A processor says what is done with Batch.Checkpoint, Shard.Checkpoint or Shard.Mark; nothing is checkpointed behind
+// its back. See RecordProcessor for the rules, Config for every setting, and the examples for three whole processors.
+package worker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/lease"
+)
+
+// A Worker is one member of an application's fleet. Make it with New and call Run once.
+type Worker struct {
+	cfg    Config
+	clock  clock.Clock
+	log    *zap.Logger
+	budget *budget
+
+	finished event         // a shard of this worker was marked as done
+	poke     chan struct{} // one slot: plan now
+	pokeSync chan struct{} // one slot: sync shards now
+	stopping chan struct{} // closed when Run's context has ended
+	abandon  chan struct{} // closed when Run can wait for processors no longer
+	life     context.Context
+	end      context.CancelFunc // ends life, the parent of all tenures
+	crew     crew               // the tenures
+
+	mu      sync.Mutex // guards what follows; held around memory only
+	ran     bool
+	running bool
+	sources []*source
+	tenures map[string]*tenure // by lease key, until their goroutines have ended
+	fleet   map[string]int     // unfinished leases by owner, of the last listing
+	lastErr error
+	lastAt  time.Time
+	twin    bool
+	left    []error // processors that had to be left behind
+}
+
+// A source is one of the worker's streams with its identity.
+type source struct {
+	Stream
+	identity  Identity
+	rowStream string // the stream's identifier in lease rows: "" where the application reads one stream only
+}
+
+// New checks cfg and makes a worker. The error lists every field that is missing or out of range. It does no I/O.
+func New(cfg Config) (*Worker, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	w := &Worker{
+		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
+		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
+		poke: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
+		stopping: make(chan struct{}), abandon: make(chan struct{}),
+		tenures: map[string]*tenure{},
+	}
+	return w, nil
+}
+
+// ID is the worker's name in the lease table: Config.WorkerID, or the one made up for it.
+func (w *Worker) ID() string { return w.cfg.WorkerID }
+
+// Run works until ctx ends, then drains: every processor finishes, every lease is released. It returns nil after a clean
+// drain, at the latest Config.DrainTimeout after ctx ended; otherwise an error for each processor that did not return
+// (a *ShardError that wraps ErrAbandoned). It returns early only if it cannot start: a lease table of a foreign schema,
+// a stream that does not exist. It may be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	w.mu.Lock()
+	again := w.ran
+	w.ran, w.running = true, true
+	w.mu.Unlock()
+	if again {
+		return errors.New("worker: Run was called before; make a new Worker")
+	}
+	defer func() {
+		w.mu.Lock()
+		w.running = false
+		w.mu.Unlock()
+	}()
+	if err := w.prepare(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	w.log.Info("worker runs")
+	w.life, w.end = context.WithCancel(context.WithoutCancel(ctx))
+	defer w.end()
+	var loops crew
+	loops.start(func() { w.planLoop(ctx) })
+	loops.start(func() { w.syncLoop(ctx) })
+	<-ctx.Done()
+	return w.drain(&loops)
+}
+
+// drain stops everything: no lease is taken any more, processors finish, leases are released.
+func (w *Worker) drain(loops *crew) error {
+	w.log.Info("worker stops")
+	close(w.stopping)
+	stop := w.clock.AfterFunc(w.cfg.DrainTimeout, func() {
+		w.end()
+		close(w.abandon)
+	})
+	defer stop()
+	loops.wait(w.abandon)
+	w.crew.wait(w.abandon)
+	if !stop() { // the bound has passed: the tenures end now, without their processors
+		w.crew.wait(nil)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log.Info("worker has stopped", zap.Int("left behind", len(w.left)))
+	return errors.Join(w.left...)
+}
+
+// prepare makes the table ready and asks each stream who it is. Trouble that may pass is retried for a while.
+func (w *Worker) prepare(ctx context.Context) error {
+	err := w.retryStart(ctx, "open the lease table", func() error { return w.cfg.Leases.Open(ctx) })
+	if err != nil {
+		return err
+	}
+	for _, s := range w.cfg.Streams {
+		src := &source{Stream: s}
+		err := w.retryStart(ctx, "identify stream "+s.Name(), func() (err error) {
+			src.identity, err = s.Identify(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(w.cfg.Streams) > 1 {
+			src.rowStream = fmt.Sprintf("%s:%s:%d", src.identity.Account, src.identity.Name, src.identity.Epoch)
+		}
+		w.sources = append(w.sources, src)
+	}
+	return nil
+}
+
+// startAttempts is how often a first step is tried: with back-off that makes about half a minute.
+const startAttempts = 8
+
+func (w *Worker) retryStart(ctx context.Context, what string, f func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := f()
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("worker: %s: %w", what, err)
+		if ctx.Err() != nil || errors.Is(err, lease.ErrSchema) || errors.Is(err, ErrNoStream) || attempt == startAttempts {
+			return err
+		}
+		w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)
+		w.log.Warn("survived", zap.Error(brief(err)))
+		if w.clock.Sleep(ctx, w.clock.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) != nil {
+			return err
+		}
+	}
+}
+
+// begin starts the tenure of a lease that was just taken by a request sent at sent.
+func (w *Worker) begin(row lease.Lease, src *source, sent time.Time) {
+	t := w.newTenure(row, src, sent)
+	w.mu.Lock()
+	w.tenures[row.Key] = t
+	w.mu.Unlock()
+	w.crew.start(func() {
+		err := t.run()
+		w.mu.Lock()
+		delete(w.tenures, row.Key)
+		if err != nil {
+			w.left = append(w.left, err)
+		}
+		w.mu.Unlock()
+		w.pokePlan()
+	})
+}
+
+// roomiest is the other worker with the fewest leases, "" if there is none.
+func (w *Worker) roomiest() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	best := ""
+	for id, n := range w.fleet {
+		if id == "" || id == w.cfg.WorkerID {
+			continue
+		}
+		if best == "" || n < w.fleet[best] || n == w.fleet[best] && id < best {
+			best = id
+		}
+	}
+	return best
+}
+
+// survive notes an error that did not end anything.
+func (w *Worker) survive(info ShardInfo, err error) {
+	w.mu.Lock()
+	w.lastErr, w.lastAt = err, w.clock.Now()
+	w.mu.Unlock()
+	if h := w.cfg.Hooks.Failed; h != nil {
+		h(info, err)
+	}
+}
+
+// Status tells what the worker is doing. It may be called at any time, from any goroutine.
+func (w *Worker) Status() Status {
+	now := w.clock.Now()
+	w.mu.Lock()
+	st := Status{
+		Application: w.cfg.Application, WorkerID: w.cfg.WorkerID, Running: w.running, Fleet: w.fleet,
+		LastError: w.lastErr, LastErrorTime: w.lastAt, Twin: w.twin,
+	}
+	tenures := make([]*tenure, 0, len(w.tenures))
+	for _, t := range w.tenures {
+		tenures = append(tenures, t)
+	}
+	w.mu.Unlock()
+	for _, t := range tenures {
+		s := t.status(now)
+		st.Lag = max(st.Lag, s.Lag)
+		st.Shards = append(st.Shards, s)
+	}
+	slices.SortFunc(st.Shards, func(a, b ShardStatus) int {
+		return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Shard, b.Shard))
+	})
+	return st
+}
+
+func (w *Worker) pokePlan() { nudge(w.poke) }
+
+// nudge fills a one-slot channel.
+func nudge(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// An event wakes all who wait for it. Its zero value is ready.
+type event struct {
+	mu sync.Mutex
+	c  chan struct{}
+}
+
+// wait gives a channel that the next broadcast closes.
+func (e *event) wait() <-chan struct{} {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.c == nil {
+		e.c = make(chan struct{})
+	}
+	return e.c
+}
+
+func (e *event) broadcast() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.c != nil {
+		close(e.c)
+		e.c = nil
+	}
+}
