@@ -23,6 +23,8 @@ var (
 	ErrInvalid = errors.New("cannot be stored in a lease")
 	// ErrReleased says that a keeper's tenure is over by the worker's own doing: the lease was given away or finished.
 	ErrReleased = errors.New("lease released")
+	// ErrSchema says that the table is there but is not a lease table.
+	ErrSchema = errors.New("not a lease table")
 	// ErrDamaged marks rows that could not be read as leases.
 	ErrDamaged = errors.New("damaged lease row")
 )
