@@ -1,0 +1,40 @@
+# make        build, vet, format check, tests with the race detector
+# make help   the other targets
+
+.DEFAULT_GOAL := all
+GO ?= go
+
+.PHONY: all build vet fmt test race quickstart processes processes-full bench help
+
+all: build vet fmt race ## build, vet, check the format, test with the race detector
+
+build: ## compile everything
+	$(GO) build ./...
+
+vet: ## go vet
+	$(GO) vet ./...
+
+fmt: ## fail if a file is not as gofmt writes it
+	@files=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$files" ]; then echo "not gofmt'ed:"; echo "$$files"; exit 1; fi
+
+test: ## the tests
+	$(GO) test ./...
+
+race: ## the tests with the race detector
+	$(GO) test -race ./...
+
+quickstart: ## a fleet that survives a crash and a reshard, on real earthquakes
+	$(GO) run ./examples/quickstart
+
+processes: ## fleets of real processes that are killed and stopped, once
+	$(GO) test -count=1 -v ./integration/processes
+
+processes-full: ## the same 20 times over, with 200 kills of the server
+	$(GO) test -count=20 -timeout 60m -run Fleet ./integration/processes
+	$(GO) test -count=1 -timeout 60m -run Kill ./integration/processes -kills 200
+
+bench: ## what a worker costs beside a plain GetRecords loop
+	$(GO) test -run '^$$' -bench Consume -benchtime 5x ./integration/bench
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
