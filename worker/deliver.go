@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
 

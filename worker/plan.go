@@ -25,12 +25,12 @@ func (w *Worker) scanEvery() time.Duration {
 // A planner turns listings of the lease table into takes, requests and notices.
 type planner struct {
 	w     *Worker
-	watch *assign.Watch
+	watch assign.Watch
 	fresh bool
 }
 
 func (w *Worker) planLoop(ctx context.Context) {
-	p := &planner{w: w, watch: assign.NewWatch(), fresh: true}
+	p := &planner{w: w, fresh: true}
 	for failed := 0; ctx.Err() == nil; {
 		pause := w.scanEvery()
 		started := w.clock.Now()
@@ -66,13 +66,12 @@ func (p *planner) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now := w.clock.Now()
-	p.watch.Observe(now, rows)
-	held := w.held()
-	plan := assign.Decide(assign.Snapshot{
-		Worker: w.cfg.WorkerID, Leases: rows, Still: p.watch.Still(now), Moved: p.watch.Moved(), Held: held,
-		Fresh: p.fresh, Duration: w.cfg.LeaseDuration, MaxLeases: w.cfg.MaxLeases, Seed: w.clock.Uint64(),
-	})
+	snapshot := assign.Snapshot{
+		Worker: w.cfg.WorkerID, Leases: rows, Held: w.held(), Fresh: p.fresh, Duration: w.cfg.LeaseDuration,
+		MaxLeases: w.cfg.MaxLeases, Seed: w.clock.Uint64(),
+	}
+	p.watch.Observe(&snapshot, w.clock.Now())
+	plan := assign.Decide(snapshot)
 	p.fresh = false
 	w.noteFleet(rows)
 	w.noteTwins(plan.Twins)

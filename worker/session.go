@@ -160,7 +160,6 @@ func (s *session) work() error {
 	err := s.handOver()
 	cancel(errSessionEnd)
 	fetching.wait(nil)
-	f.giveBack()
 	return err
 }
 
