@@ -58,7 +58,9 @@ func (tb *table) list() []lease.Lease {
 	return rows
 }
 
-func (tb *table) join(name string, most int) { tb.workers[name] = &actor{name: name, max: most, fresh: true} }
+func (tb *table) join(name string, most int) {
+	tb.workers[name] = &actor{name: name, max: most, fresh: true}
+}
 
 // round lets time pass, live holders renew and let go of what was asked for, and then each worker look and act.
 func (tb *table) round() {

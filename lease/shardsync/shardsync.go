@@ -1,8 +1,15 @@
 // Package shardsync decides which lease rows a stream needs: at the first start, when shards turn up that no row covers,
 // at the end of a shard, and when finished rows can go. It is pure: shards and rows in, rows out.
+//
+// The rows of a stream form a front that moves along the lineage of its shards: each point of the hash key space is
+// covered by an unfinished row, or by one that is about to be created by the end of another. The end of a shard creates
+// the rows of its children before the shard's own row is marked as done, and rows go oldest first, once their children
+// are under way. So a shard without a row that has an ancestor with one is in the future of the front, and needs
+// nothing; a shard without either has been overlooked.
 package shardsync
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-stream/shoal/lease"
@@ -25,22 +32,172 @@ type Input struct {
 }
 
 // Missing returns the rows to create, parents before children.
-func Missing(in Input) []lease.Lease { panic("in work") }
+//
+// At the first listing, which is one without rows, each shard given gets a row at Start; for LATEST with Now as its
+// StartTime.
+//
+// Later, the listing shows everything within retention, and each open shard must have a row, or have all its parents
+// covered, so that its row will be created when they end. Where neither is so, the oldest listed shards of the
+// uncovered lineage get rows; that includes one side of a merge when only the other has any. Such shards were there
+// when the application first listed the stream, but the creation of the rows broke off, or rows were deleted by hand.
+// They begin where they would have begun then: at TRIM_HORIZON or the start's moment. With LATEST that is the earliest
+// StartTime that other rows still know; if none does, it is TRIM_HORIZON, because records put since then must not be
+// lost.
+//
+// A child whose parents' rows are all finished should have been created by them. If it is missing, it is created at
+// TRIM_HORIZON.
+func Missing(in Input) []lease.Lease {
+	if len(in.Leases) == 0 {
+		return first(in)
+	}
+	s := newSyncer(in)
+	for _, shard := range in.Shards {
+		if shard.Open() {
+			s.cover(shard.ID)
+		}
+	}
+	return s.rows
+}
+
+func first(in Input) []lease.Lease {
+	in.Leases = nil
+	s := newSyncer(in)
+	var add func(shard record.Shard)
+	add = func(shard record.Shard) {
+		if s.coverage[shard.ID] != unknown {
+			return
+		}
+		s.coverage[shard.ID] = unfinished
+		for _, parent := range s.listedParents(shard) {
+			add(parent)
+		}
+		row := s.row(shard, in.Start)
+		if in.Start == record.Latest {
+			row.StartTime = in.Now
+		}
+		s.rows = append(s.rows, row)
+	}
+	for _, shard := range in.Shards {
+		add(shard)
+	}
+	return s.rows
+}
 
 // Key is the key of a shard's row: shard, or stream:shard where stream is not "".
-func Key(stream, shard string) string { panic("in work") }
-
-// Children returns the rows to create for the shards that follow parent, which has come to its end. ready is false
-// while a merged child must wait: its other parent is still listed in shards but has no row, nor has the child.
-func Children(parent lease.Lease, children []record.Shard, leases []lease.Lease, shards []record.Shard) (rows []lease.Lease, ready bool) {
-	panic("in work")
+func Key(stream, shard string) string {
+	if stream == "" {
+		return shard
+	}
+	return stream + ":" + shard
 }
 
-// StartPosition is where to begin reading the shard of l: at its checkpoint, with LATEST and AT_TIMESTAMP made definite.
-// parents are the rows of its parents that exist.
-func StartPosition(l lease.Lease, parents []lease.Lease, start record.Position) record.Position {
-	panic("in work")
+// coverage says how the records of a shard come to be processed.
+type coverage int
+
+const (
+	unknown    coverage = iota // not looked at yet
+	unfinished                 // it has a row that is not done
+	finished                   // it has a row that is done
+	future                     // its row will be created at the end of a parent
+	overlooked                 // it gets its row now, because nothing of its lineage had any
+)
+
+type syncer struct {
+	in       Input
+	start    record.Position // of rows that were overlooked
+	since    time.Time       // and their StartTime
+	shards   map[string]record.Shard
+	coverage map[string]coverage
+	rows     []lease.Lease // to create
 }
 
-// Deletable returns the finished rows that nobody needs any more.
-func Deletable(leases []lease.Lease) []lease.Lease { panic("in work") }
+func newSyncer(in Input) *syncer {
+	s := &syncer{
+		in: in, start: in.Start,
+		shards:   make(map[string]record.Shard, len(in.Shards)),
+		coverage: make(map[string]coverage, len(in.Shards)),
+	}
+	for _, shard := range in.Shards {
+		s.shards[shard.ID] = shard
+	}
+	for _, l := range in.Leases {
+		s.coverage[l.Shard] = unfinished
+		if l.Finished() {
+			s.coverage[l.Shard] = finished
+		}
+		if !l.StartTime.IsZero() && (s.since.IsZero() || l.StartTime.Before(s.since)) {
+			s.since = l.StartTime
+		}
+	}
+	switch {
+	case in.Start != record.Latest:
+		s.since = time.Time{}
+	case s.since.IsZero():
+		s.start = record.TrimHorizon
+	}
+	return s
+}
+
+// cover sees to it that the shard is covered, its ancestors first, and returns how it is.
+func (s *syncer) cover(id string) coverage {
+	if c := s.coverage[id]; c != unknown {
+		return c
+	}
+	shard := s.shards[id]
+	parents := s.listedParents(shard)
+	done, missed := 0, 0
+	for _, parent := range parents {
+		switch s.cover(parent.ID) {
+		case finished:
+			done++
+		case overlooked:
+			missed++
+		}
+	}
+	switch {
+	case len(parents) == done && done > 0:
+		s.coverage[id] = unfinished
+		s.rows = append(s.rows, s.row(shard, record.TrimHorizon))
+	case len(parents) == missed && (missed == 0 || s.start != record.TrimHorizon):
+		s.coverage[id] = overlooked
+		s.rows = append(s.rows, s.overlooked(shard, missed > 0))
+	default:
+		s.coverage[id] = future
+	}
+	return s.coverage[id]
+}
+
+// overlooked is the row of a shard of a lineage without rows. Where the application begins at a moment, all of that
+// lineage gets rows at that moment: were only the oldest to get one, its children would begin at TRIM_HORIZON, with
+// records from before it. A child at a moment says AT_TIMESTAMP, because LATEST beside a parent's row has to mean
+// TRIM_HORIZON; see StartPosition.
+func (s *syncer) overlooked(shard record.Shard, child bool) lease.Lease {
+	row := s.row(shard, s.start)
+	row.StartTime = s.since
+	if child && s.start == record.Latest {
+		row.Checkpoint = record.AtTimestamp(s.since)
+	}
+	return row
+}
+
+func (s *syncer) listedParents(shard record.Shard) []record.Shard {
+	var parents []record.Shard
+	for _, id := range shard.Parents {
+		if parent, ok := s.shards[id]; ok {
+			parents = append(parents, parent)
+		}
+	}
+	return parents
+}
+
+func (s *syncer) row(shard record.Shard, checkpoint record.Position) lease.Lease {
+	return newRow(s.in.Stream, shard, checkpoint)
+}
+
+func newRow(stream string, shard record.Shard, checkpoint record.Position) lease.Lease {
+	r := shard.Range
+	return lease.Lease{
+		Key: Key(stream, shard.ID), Stream: stream, Shard: shard.ID,
+		Checkpoint: checkpoint, Parents: slices.Clone(shard.Parents), Range: &r,
+	}
+}
