@@ -26,7 +26,7 @@ type RangeError struct {
 // Error names the position and the accepted range.
 func (e *RangeError) Error() string {
 	switch {
-	case e.Position.Kind() != record.KindSequence:
+	case !ofRecord(e.Position):
 		return fmt.Sprintf("checkpoint at %v: want the sequence number of a record", e.Position)
 	case e.Position.Compare(e.Low) < 0:
 		return fmt.Sprintf("checkpoint at %v: behind the stored checkpoint; accepted: %v to %v", e.Position, e.Low, e.High)
@@ -118,11 +118,14 @@ func (l *Ledger) check(p record.Position) (bool, error) {
 	if p.Kind() == record.KindSequence && p == l.stored {
 		return false, nil
 	}
-	if p.Kind() != record.KindSequence || p.Sequence().Validate() != nil || p.Compare(l.stored) < 0 || p.Compare(l.given) > 0 {
+	if !ofRecord(p) || p.Compare(l.stored) < 0 || p.Compare(l.given) > 0 {
 		return false, &RangeError{Position: p, Low: l.stored, High: l.given}
 	}
 	return true, nil
 }
+
+// ofRecord reports whether p can be the position of a record.
+func ofRecord(p record.Position) bool { return p.Kind() == record.KindSequence && p.Validate() == nil }
 
 // Mark notes that everything up to p is done, with the same rules as Check.
 func (l *Ledger) Mark(p record.Position) error {

@@ -24,17 +24,19 @@ func TestBudgetServesTheOldestClaimFirst(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		claim("large", 90)
+		claim("large", 95)
 		claim("small", 10) // would fit at once, but must not overtake
 		if len(order) != 0 {
 			t.Fatalf("granted %v while the budget is full", order)
 		}
 		b.release(80)
 		<-done
-		<-done
-		if order[0] != "large" {
-			t.Errorf("granted %v, want the oldest first", order)
+		synctest.Wait()
+		if len(order) != 1 || order[0] != "large" {
+			t.Fatalf("granted %v, want the oldest alone", order)
 		}
+		b.release(95)
+		<-done
 	})
 }
 
