@@ -57,8 +57,11 @@ func (s *Stream) serviceTime(m middleware.Metadata, sent time.Time) time.Time {
 
 func shardOf(sh *types.Shard) (record.Shard, error) {
 	keys, err := rangeOf(sh.HashKeyRange)
-	if err != nil || aws.ToString(sh.ShardId) == "" || sh.SequenceNumberRange == nil {
-		return record.Shard{}, fmt.Errorf("shard %q: want an id, a hash key range and a sequence number range: %w", aws.ToString(sh.ShardId), err)
+	if err == nil && (aws.ToString(sh.ShardId) == "" || sh.SequenceNumberRange == nil) {
+		err = errors.New("no id or no sequence number range")
+	}
+	if err != nil {
+		return record.Shard{}, fmt.Errorf("the answer describes shard %q badly: %w", aws.ToString(sh.ShardId), err)
 	}
 	out := record.Shard{
 		ID:    *sh.ShardId,
@@ -79,8 +82,11 @@ func childrenOf(list []types.ChildShard) ([]record.Shard, error) {
 	var children []record.Shard
 	for _, c := range list {
 		keys, err := rangeOf(c.HashKeyRange)
-		if err != nil || aws.ToString(c.ShardId) == "" || len(c.ParentShards) == 0 {
-			return nil, fmt.Errorf("child shard %q of %v: want an id, parents and a hash key range: %w", aws.ToString(c.ShardId), c.ParentShards, err)
+		if err == nil && (aws.ToString(c.ShardId) == "" || len(c.ParentShards) == 0) {
+			err = errors.New("no id or no parents")
+		}
+		if err != nil {
+			return nil, fmt.Errorf("the answer describes child shard %q badly: %w", aws.ToString(c.ShardId), err)
 		}
 		children = append(children, record.Shard{ID: *c.ShardId, Parents: c.ParentShards, Range: keys})
 	}
