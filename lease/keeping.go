@@ -144,7 +144,7 @@ func (k *Keeper) write(ctx context.Context, s *keeping) (over bool, err error) {
 		return false, k.lost(err)
 	case errors.Is(err, ErrConflict):
 		k.failed(ctx, s, err)
-		s.unsure, s.due = true, k.cfg.Clock.Now()
+		s.readNext(t.sent)
 	case errors.Is(err, ErrInvalid) && t.req != nil && !t.giveUp:
 		t.req.reply(err)
 		s.req = nil
@@ -153,9 +153,17 @@ func (k *Keeper) write(ctx context.Context, s *keeping) (over bool, err error) {
 	default:
 		k.failed(ctx, s, err)
 		s.tries = append(s.tries, t)
-		s.unsure, s.due = true, k.cfg.Clock.Now()
+		s.readNext(t.sent)
 	}
 	return false, nil
+}
+
+// readNext makes a read the next step: at once after a first failure, else after the back-off.
+func (s *keeping) readNext(sent time.Time) {
+	s.unsure = true
+	if s.fails == 1 {
+		s.due = sent
+	}
 }
 
 // next makes up the next write: the one asked for, else a renewal; with the mark.
@@ -234,8 +242,7 @@ func (k *Keeper) settle(ctx context.Context, s *keeping) (over bool, err error) 
 	case mine && row.Counter == held.Counter:
 		// Nothing was applied yet. An attempt that is still on its way stays in tries: it may be what wins.
 		k.adopt(row, time.Time{})
-		s.unsure = false
-		s.due = k.cfg.Clock.Now().Add(k.backoff(s))
+		s.unsure, s.due = false, k.cfg.Clock.Now()
 		return false, nil
 	case gaveUp && !mine:
 		// Our Release was applied and its next owner has written since, or somebody was quicker: it is given up.

@@ -46,6 +46,9 @@ type Input struct {
 //
 // A child whose parents' rows are all finished should have been created by them. If it is missing, it is created at
 // TRIM_HORIZON.
+//
+// A listing of rows is no snapshot: while it was read, rows may have been created in one part and deleted in another.
+// So, but for the first listing, create only what is still missing by a second one.
 func Missing(in Input) []lease.Lease {
 	if len(in.Leases) == 0 {
 		return first(in)
@@ -143,6 +146,7 @@ func (s *syncer) cover(id string) coverage {
 	if c := s.coverage[id]; c != unknown {
 		return c
 	}
+	s.coverage[id] = future
 	shard := s.shards[id]
 	parents := s.listedParents(shard)
 	done, missed := 0, 0
@@ -161,8 +165,6 @@ func (s *syncer) cover(id string) coverage {
 	case len(parents) == missed && (missed == 0 || s.start != record.TrimHorizon):
 		s.coverage[id] = overlooked
 		s.rows = append(s.rows, s.overlooked(shard, missed > 0))
-	default:
-		s.coverage[id] = future
 	}
 	return s.coverage[id]
 }
