@@ -79,10 +79,8 @@ func (f *fetcher) run(ctx context.Context) {
 		if page.End {
 			return
 		}
-		if len(page.Records) == 0 && page.Behind == 0 || page.Behind == 0 && f.pace.Idle > 0 {
-			if f.s.t.w.clock.Sleep(ctx, f.pace.Idle) != nil {
-				return
-			}
+		if page.Behind == 0 && f.s.t.w.clock.Sleep(ctx, f.pace.Idle) != nil {
+			return
 		}
 	}
 }

@@ -48,11 +48,15 @@ func (w *Worker) planLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-w.poke:
+			_ = w.clock.Sleep(ctx, gather) // ctx is looked at next
 		case <-timer.C:
 		}
 		timer.Stop()
 	}
 }
+
+// gather is how long a plan that something has asked for waits for more of the kind: shards often end together.
+const gather = 10 * time.Millisecond
 
 // round lists the table, decides, and acts.
 func (p *planner) round(ctx context.Context) error {
@@ -111,7 +115,8 @@ func (p *planner) take(ctx context.Context, row lease.Lease) {
 		return
 	}
 	sent := w.clock.Now()
-	tctx, cancel := w.clock.WithTimeout(ctx, w.cfg.LeaseDuration/3, errTake)
+	// A take that is under way when the worker stops is carried through, so that the lease can be released at once.
+	tctx, cancel := w.clock.WithTimeout(context.WithoutCancel(ctx), w.cfg.LeaseDuration/3, errTake)
 	defer cancel()
 	taken, err := w.cfg.Leases.Take(tctx, row, w.cfg.WorkerID)
 	if err != nil {
@@ -191,15 +196,24 @@ func (w *Worker) held() map[string]bool {
 }
 
 func (w *Worker) noteFleet(rows []lease.Lease) {
-	fleet := map[string]int{}
+	fleet, open := map[string]int{}, make(map[string]bool, len(rows))
 	for i := range rows {
 		if !rows[i].Finished() {
 			fleet[rows[i].Owner]++
+			open[rows[i].Key] = true
 		}
 	}
 	w.mu.Lock()
+	w.fleet, w.open = fleet, open
+	w.mu.Unlock()
+	w.listed.broadcast()
+}
+
+// unfinished reports whether the last listing of the table had a lease with this key that was not finished.
+func (w *Worker) unfinished(key string) bool {
+	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.fleet = fleet
+	return w.open[key]
 }
 
 // noteTwins reports, once, that another process works under this worker's ID.

@@ -218,37 +218,51 @@ func (t *tenure) release() {
 	}
 }
 
-// awaitParents waits until every parent that has a lease is done, and returns the rows of the parents.
+// awaitParents waits until every parent that has a lease is done, and returns the rows of the parents. Between two
+// consistent reads of the rows it waits for what this worker's own shards and its listings of the table tell.
 func (t *tenure) awaitParents() ([]lease.Lease, error) {
-	for attempt := 1; ; attempt++ {
-		finished := t.w.finished.wait()
+	for failed := 0; ; {
+		finished, listed := t.w.finished.wait(), t.w.listed.wait()
 		rows, blocked, err := t.parents()
+		var retry <-chan struct{}
 		switch {
 		case t.ctx.Err() != nil:
 			return nil, context.Cause(t.ctx)
 		case err != nil:
+			failed++
 			t.survive(fmt.Errorf("look at the parents' leases: %w", err))
+			timer := t.w.clock.NewTimer(t.w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second))
+			defer timer.Stop()
+			retry = timer.C
 		case !blocked:
 			return rows, nil
-		default:
-			attempt = 1
 		}
-		timer := t.w.clock.NewTimer(t.w.clock.Backoff(attempt, t.w.scanEvery(), 5*time.Second))
-		select {
-		case <-t.ctx.Done():
-			err = context.Cause(t.ctx)
-		case <-t.moving:
-			err = errMoving
-		case <-finished:
-			err = nil
-		case <-timer.C:
-			err = nil
-		}
-		timer.Stop()
-		if err != nil {
-			return nil, err
+		for again := false; !again; {
+			select {
+			case <-t.ctx.Done():
+				return nil, context.Cause(t.ctx)
+			case <-t.moving:
+				return nil, errMoving
+			case <-finished:
+				again = true
+			case <-retry:
+				again = true
+			case <-listed:
+				listed = t.w.listed.wait()
+				again = err == nil && t.parentsListedDone()
+			}
 		}
 	}
+}
+
+// parentsListedDone reports whether the last listing of the table shows no parent that is not done.
+func (t *tenure) parentsListedDone() bool {
+	for _, id := range t.keeper.Lease().Parents {
+		if t.w.unfinished(shardsync.Key(t.stream.rowStream, id)) {
+			return false
+		}
+	}
+	return true
 }
 
 // parents reads the rows of the shard's parents, consistently. A parent without a row does not block.

@@ -37,6 +37,7 @@ type Worker struct {
 	budget *budget
 
 	finished event         // a shard of this worker was marked as done
+	listed   event         // the table was listed
 	poke     chan struct{} // one slot: plan now
 	pokeSync chan struct{} // one slot: sync shards now
 	stopping chan struct{} // closed when Run's context has ended
@@ -51,6 +52,7 @@ type Worker struct {
 	sources []*source
 	tenures map[string]*tenure // by lease key, until their goroutines have ended
 	fleet   map[string]int     // unfinished leases by owner, of the last listing
+	open    map[string]bool    // keys of the unfinished leases, of the last listing; nil before the first
 	lastErr error
 	lastAt  time.Time
 	twin    bool
