@@ -155,6 +155,9 @@ func (s *Store) Close() error {
 	return nil
 }
 
+// Err is the failure that broke the store for good, nil while it works.
+func (s *Store) Err() error { return s.fault.err() }
+
 // Update runs fn on the store's writer and returns when what it wrote is on disk. fn sees everything that earlier
 // updates wrote. It must make all its checks before its first write: an error before that is returned here and leaves
 // nothing behind. fn must not block and must not call the store. An error or panic after the first write breaks the

@@ -54,7 +54,7 @@ type plan struct {
 }
 
 type field struct {
-	index int
+	index []int
 	name  string
 	limit int // elements to store
 	rules rules
@@ -67,9 +67,8 @@ func planFor(t reflect.Type) *plan {
 		return p.(*plan)
 	}
 	p := &plan{byName: map[string]int{}}
-	for i := range t.NumField() {
-		f := t.Field(i)
-		if !f.IsExported() {
+	for _, f := range reflect.VisibleFields(t) {
+		if !f.IsExported() || f.Anonymous {
 			continue
 		}
 		rules := parseRules(f.Tag)
@@ -78,7 +77,7 @@ func planFor(t reflect.Type) *plan {
 			limit = min(limit, int(rules.length.most)+1)
 		}
 		p.byName[f.Name] = len(p.fields)
-		p.fields = append(p.fields, field{index: i, name: f.Name, limit: limit, rules: rules})
+		p.fields = append(p.fields, field{index: f.Index, name: f.Name, limit: limit, rules: rules})
 	}
 	actual, _ := plans.LoadOrStore(t, p)
 	return actual.(*plan)
@@ -99,7 +98,7 @@ func (d *decoder) structure(p *plan, v reflect.Value) error {
 		}
 		seen |= bit
 		f := &p.fields[i]
-		return d.value(v.Field(f.index), f.limit)
+		return d.value(v.FieldByIndex(f.index), f.limit)
 	})
 }
 

@@ -213,7 +213,9 @@ func (s *scanner) blob() (data []byte, problem string, err error) {
 	var at base64.CorruptInputError
 	if errors.As(err, &at) {
 		c := raw[min(int(at), len(raw)-1)]
-		return nil, "'" + clip(raw) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(c)) + "'", nil
+		// What was decoded so far has overwritten the beginning: encode it back.
+		shown := append(base64.StdEncoding.AppendEncode(nil, raw[:n/3*3]), raw[n/3*4:]...)
+		return nil, "'" + clip(shown) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(c)) + "'", nil
 	}
 	return raw[:n:n], "", nil
 }

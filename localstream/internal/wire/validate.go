@@ -90,7 +90,7 @@ func (v *violations) structure(path string, in reflect.Value) {
 	p := planFor(in.Type())
 	for i := range p.fields {
 		f := &p.fields[i]
-		v.member(path, f, in.Field(f.index))
+		v.member(path, f, in.FieldByIndex(f.index))
 	}
 }
 

@@ -15,7 +15,8 @@
 // New returns a pointer to a struct whose exported fields are the operation's members, by name: *string, string types,
 // *int32, *int64, *float64, *bool, bool, []byte (a blob), Text, *time.Time, structs, pointers to structs, slices and
 // maps with string keys of these. A field whose type implements json.Unmarshaler gets its raw JSON instead. Members
-// that are absent or null leave the field as New made it; unknown members are ignored. Field tags state the model's
+// that are absent or null leave the field as New made it; unknown members are ignored; the fields of embedded structs
+// count as the input's own. Field tags state the model's
 // constraints, which are checked before Handle:
 //
 //	required:"true"               must be there
@@ -60,6 +61,15 @@ type Operation struct {
 	// Handle runs the operation on a decoded and validated input. The input may alias the request body, which stays
 	// the input's own.
 	Handle func(ctx context.Context, in any) (out any, err error)
+}
+
+// Op is an Operation whose input is an I, with nothing in it before decoding.
+func Op[I any](name string, handle func(ctx context.Context, in *I) (any, error)) Operation {
+	return Operation{
+		Name:   name,
+		New:    func() any { return new(I) },
+		Handle: func(ctx context.Context, in any) (any, error) { return handle(ctx, in.(*I)) },
+	}
 }
 
 // An Appender is an output that writes its own JSON.

@@ -1,0 +1,192 @@
+package kinesis
+
+import (
+	"fmt"
+	"maps"
+	"sort"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-stream/shoal/record"
+)
+
+// A catalogue is all streams by name. Like the streams in it, it never changes once made: a change makes new ones.
+type catalogue map[string]*stream
+
+// with is the catalogue with st in it, or without the stream of that name if st is nil.
+func (c catalogue) with(name string, st *stream) catalogue {
+	c = maps.Clone(c)
+	if c == nil {
+		c = catalogue{}
+	}
+	if st == nil {
+		delete(c, name)
+	} else {
+		c[name] = st
+	}
+	return c
+}
+
+// Status of a stream.
+type status string
+
+const (
+	creating status = "CREATING"
+	active   status = "ACTIVE"
+	updating status = "UPDATING"
+	deleting status = "DELETING"
+)
+
+// A stream as stored. Its shards' tails live outside of it.
+type stream struct {
+	ID      uint64
+	Name    string
+	Created int64 // milliseconds since the epoch
+	// Status holds until the moment Until (milliseconds); then a stream that is deleting is gone and any other active.
+	Status status
+	Until  int64
+	Mode   string
+	// Retention is in hours. What arrived before Expired has expired even if Retention was raised since.
+	Retention int32
+	Expired   int64
+	MaxRecord int // KiB
+	Tags      map[string]string
+	Scalings  []int64 // moments of the UpdateShardCount calls of the last day
+	Next      uint32  // index of the next shard
+	Shards    []shard // by index
+
+	sorted []*shard // what open returns, once the version is complete
+}
+
+// A shard as stored.
+type shard struct {
+	Index    uint32
+	Creation int64 // the creation time in its sequence numbers, seconds
+	Opened   int64 // milliseconds
+	Closed   int64 // milliseconds, 0 while open
+	Parent   *uint32
+	Adjacent *uint32
+	Range    record.HashKeyRange
+
+	tail *tail
+}
+
+// A tail is the moving end of a shard, shared by all versions of its stream. The fields of written belong to the
+// store's writer; visible is what is on disk, for readers.
+type tail struct {
+	written end
+	visible atomic.Pointer[end]
+	floor   atomic.Uint64 // records below this counter are deleted
+	writes  bucket
+	reads   bucket
+}
+
+// An end says where the next record goes.
+type end struct {
+	next    uint64 // its counter
+	arrival int64  // of the newest record: none comes before it
+}
+
+func newTail(e end) *tail {
+	t := &tail{written: e}
+	t.visible.Store(&e)
+	return t
+}
+
+// clone is a copy of st to be changed.
+func (st *stream) clone() *stream {
+	c := *st
+	c.sorted = nil
+	c.Shards = append(make([]shard, 0, len(st.Shards)+4), st.Shards...)
+	return &c
+}
+
+// state is the stream's status at a moment, "" when it is gone.
+func (st *stream) state(now time.Time) status {
+	switch {
+	case now.UnixMilli() < st.Until:
+		return st.Status
+	case st.Status == deleting:
+		return ""
+	default:
+		return active
+	}
+}
+
+// horizon is the moment before which records have expired, in milliseconds.
+func (st *stream) horizon(now time.Time) int64 {
+	return max(st.Expired, now.Add(-time.Duration(st.Retention)*time.Hour).UnixMilli())
+}
+
+// shard finds a shard by its index.
+func (st *stream) shard(index uint32) (*shard, bool) {
+	i := sort.Search(len(st.Shards), func(i int) bool { return st.Shards[i].Index >= index })
+	if i < len(st.Shards) && st.Shards[i].Index == index {
+		return &st.Shards[i], true
+	}
+	return nil, false
+}
+
+// open lists the open shards by hash key range. They cover the whole space.
+func (st *stream) open() []*shard {
+	if st.sorted != nil {
+		return st.sorted
+	}
+	var open []*shard
+	for i := range st.Shards {
+		if st.Shards[i].Closed == 0 {
+			open = append(open, &st.Shards[i])
+		}
+	}
+	sort.Slice(open, func(i, j int) bool { return open[i].Range.Start.Compare(open[j].Range.Start) < 0 })
+	return open
+}
+
+// complete marks the version as one that changes no more.
+func (st *stream) complete() { st.sorted = st.open() }
+
+// children lists the shards that were split or merged from the shard.
+func (st *stream) children(index uint32) []*shard {
+	var children []*shard
+	for i := range st.Shards {
+		sh := &st.Shards[i]
+		if sh.Parent != nil && *sh.Parent == index || sh.Adjacent != nil && *sh.Adjacent == index {
+			children = append(children, sh)
+		}
+	}
+	return children
+}
+
+// gone tells a closed shard all of whose records have expired: it is listed no more.
+func (sh *shard) gone(horizon int64) bool { return sh.Closed != 0 && sh.Closed < horizon }
+
+func (sh *shard) id() string { return shardID(sh.Index) }
+
+func shardID(index uint32) string { return fmt.Sprintf("shardId-%012d", index) }
+
+// number is the sequence number of the record with that counter and arrival.
+func (sh *shard) number(counter uint64, arrival int64) sequence {
+	return sequence{creation: sh.Creation, counter: counter, second: arrival / 1000, shard: sh.Index}
+}
+
+// first and last are the shard's first and last possible sequence numbers.
+func (sh *shard) first() sequence { return sh.number(0, sh.Creation*1000) }
+func (sh *shard) last() sequence  { return sh.number(lastCounter, sh.Closed) }
+
+// add appends a new open shard that covers r to st, which must be a clone of the writer's.
+func (st *stream) add(now time.Time, r record.HashKeyRange, parents ...*shard) *shard {
+	sh := shard{Index: st.Next, Creation: now.Unix(), Opened: now.UnixMilli(), Range: r, tail: newTail(end{next: 1})}
+	for i, p := range parents {
+		sh.Creation = max(sh.Creation+1, p.Creation+1)
+		sh.tail.written.arrival = max(sh.tail.written.arrival, p.tail.written.arrival)
+		index := p.Index
+		if i == 0 {
+			sh.Parent = &index
+		} else {
+			sh.Adjacent = &index
+		}
+	}
+	st.Next++
+	st.Shards = append(st.Shards, sh)
+	return &st.Shards[len(st.Shards)-1]
+}

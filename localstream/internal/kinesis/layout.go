@@ -1,0 +1,124 @@
+package kinesis
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+)
+
+// Keys in the store, all below "k"; numbers are big-endian, so keys sort as their numbers do.
+//
+//	kh                           the key that iterators and tokens are sealed with, 32 random bytes
+//	kn                           the next stream id, 8 bytes
+//	km <name>                    a stream: JSON of stored
+//	kf <stream 8> <shard 4>      where the shard's stored records begin: next counter 8, last arrival 8
+//	kr <stream 8> <shard 4> <counter 8>   a chunk: records from that counter on
+//
+// A chunk is what one request put into one shard, cut at chunkBytes:
+//
+//	arrival 8    milliseconds since the epoch, of all its records
+//	count 4      how many records follow
+//	each record  uvarint length of the partition key, the key, uvarint length of the data, the data
+const (
+	keySecret   = "kh"
+	keyNext     = "kn"
+	prefixMeta  = "km"
+	prefixFloor = "kf"
+	prefixChunk = "kr"
+
+	chunkHeader = 12
+	chunkBytes  = 512 << 10
+)
+
+func metaKey(name string) []byte { return append([]byte(prefixMeta), name...) }
+
+func shardKey(prefix string, stream uint64, shard uint32) []byte {
+	key := append(make([]byte, 0, 22), prefix...)
+	key = binary.BigEndian.AppendUint64(key, stream)
+	return binary.BigEndian.AppendUint32(key, shard)
+}
+
+func floorKey(stream uint64, shard uint32) []byte { return shardKey(prefixFloor, stream, shard) }
+
+func chunkKey(stream uint64, shard uint32, counter uint64) []byte {
+	return binary.BigEndian.AppendUint64(shardKey(prefixChunk, stream, shard), counter)
+}
+
+// shardBounds are the keys of a shard's chunks.
+func shardBounds(stream uint64, shard uint32) (lower, upper []byte) {
+	return chunkKey(stream, shard, 0), chunkKey(stream, shard, ^uint64(0))
+}
+
+// streamBounds are all keys of a stream below prefix.
+func streamBounds(prefix string, stream uint64) (lower, upper []byte) {
+	return shardKey(prefix, stream, 0), shardKey(prefix, stream+1, 0)
+}
+
+// A floor is what is known of a shard without its chunks: the counter from which records may be stored, and the
+// arrival below which none comes.
+type floor struct {
+	next    uint64
+	arrival int64
+}
+
+func (f floor) encode() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, f.next), uint64(f.arrival))
+}
+
+func decodeFloor(b []byte) (floor, error) {
+	if len(b) != 16 {
+		return floor{}, fmt.Errorf("a shard's floor of %d bytes; want 16", len(b))
+	}
+	return floor{binary.BigEndian.Uint64(b), int64(binary.BigEndian.Uint64(b[8:]))}, nil
+}
+
+// A chunk is a stored chunk opened for reading; it aliases the stored bytes.
+type chunk struct {
+	first   uint64 // counter of its first record
+	arrival int64
+	count   uint64
+	records []byte
+}
+
+func openChunk(key, value []byte) (chunk, error) {
+	if len(key) < 8 || len(value) < chunkHeader {
+		return chunk{}, fmt.Errorf("chunk of %d bytes; want at least %d", len(value), chunkHeader)
+	}
+	return chunk{
+		first:   binary.BigEndian.Uint64(key[len(key)-8:]),
+		arrival: int64(binary.BigEndian.Uint64(value)),
+		count:   uint64(binary.BigEndian.Uint32(value[8:])),
+		records: value[chunkHeader:],
+	}, nil
+}
+
+// end is the counter behind the chunk's last record.
+func (c *chunk) end() uint64 { return c.first + c.count }
+
+// next cuts the next record off c.
+func (c *chunk) next() (key, data []byte, err error) {
+	if key, c.records, err = cut(c.records); err == nil {
+		data, c.records, err = cut(c.records)
+	}
+	c.first++
+	c.count--
+	return key, data, err
+}
+
+// cut cuts a length and that many bytes off b.
+func cut(b []byte) (part, rest []byte, err error) {
+	n, size := binary.Uvarint(b)
+	if size <= 0 || n > uint64(len(b)-size) {
+		return nil, nil, fmt.Errorf("damaged chunk: a length that does not fit")
+	}
+	b = b[size:]
+	return b[:n:n], b[n:], nil
+}
+
+func encodeMeta(st *stream) []byte {
+	text, err := json.Marshal(st)
+	if err != nil {
+		panic(fmt.Sprintf("kinesis: encoding a stream: %v", err)) // plain fields only
+	}
+	return text
+}

@@ -1,0 +1,302 @@
+package kinesis
+
+import (
+	"context"
+	"encoding/binary"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/shoal-stream/shoal/localstream/internal/storage"
+	"github.com/shoal-stream/shoal/localstream/internal/wire"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// maxRequest is the most that a PutRecords may carry, keys included.
+const maxRequest = 10 << 20
+
+type putRecordInput struct {
+	streamRef
+	putEntry
+	SequenceNumberForOrdering *string `pattern:"0|([1-9]\\d{0,128})"`
+	DryRun                    *bool
+}
+
+type putRecordsInput struct {
+	streamRef
+	Records []putEntry `required:"true" len:"1..500"`
+	DryRun  *bool
+}
+
+type putEntry struct {
+	Data            []byte    `required:"true" len:"0..10485760"`
+	PartitionKey    wire.Text `required:"true" len:"1..256"`
+	ExplicitHashKey *string   `pattern:"0|([1-9]\\d{0,38})"`
+}
+
+// A write is one PutRecord or PutRecords on its way: prepared in its caller's goroutine, numbered on the writer.
+type write struct {
+	s       *Service
+	name    string
+	entries []putEntry
+	hashes  []record.HashKey
+	headers []byte // what stands in a chunk before each entry's data
+	at      []int  // where each entry's header ends
+
+	routed *stream // the version that the chunks below are for
+	chunks []*draft
+	placed []place // by entry
+}
+
+// A draft is a chunk before it has its numbers.
+type draft struct {
+	shard   *shard
+	entries int
+	size    int
+	parts   [][]byte // parts[0] is the header, filled on the writer
+	first   uint64
+	arrival int64
+}
+
+// A place says where an entry went: the how-manieth record of which chunk. Without a chunk it was throttled.
+type place struct {
+	chunk *draft
+	shard *shard
+	nth   uint64
+}
+
+func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (any, error) {
+	w, err := s.prepare(&in.streamRef, []putEntry{in.putEntry})
+	if err == nil {
+		err = s.checkOrdering(w.routed, in.SequenceNumberForOrdering)
+	}
+	if err == nil {
+		err = dryRun(in.DryRun)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
+	p := w.placed[0]
+	id := p.shard.id()
+	if p.chunk == nil {
+		return nil, wire.Errorf(throughput, "%s", s.throttled(w.name, id))
+	}
+	number := p.number().String()
+	return &kinesis.PutRecordOutput{ShardId: &id, SequenceNumber: &number}, nil
+}
+
+func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (any, error) {
+	w, err := s.prepare(&in.streamRef, in.Records)
+	if err == nil {
+		err = dryRun(in.DryRun)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := w.run(ctx); err != nil {
+		return nil, err
+	}
+	return w.results(), nil
+}
+
+// prepare checks the entries and encodes all of them that does not depend on their numbers.
+func (s *Service) prepare(ref *streamRef, entries []putEntry) (*write, error) {
+	st, err := s.find(ref)
+	if err != nil {
+		return nil, err
+	}
+	w := &write{s: s, name: st.Name, entries: entries, hashes: make([]record.HashKey, len(entries)), at: make([]int, len(entries))}
+	total := 0
+	for i := range entries {
+		e := &entries[i]
+		size := len(e.Data) + len(e.PartitionKey)
+		if most := st.MaxRecord << 10; size > most {
+			return nil, wire.Errorf(invalidArgument, "Record size of %d bytes exceeds the maximum of %d bytes.", size, most)
+		}
+		total += size
+		if w.hashes[i], err = e.hash(); err != nil {
+			return nil, err
+		}
+		w.headers = binary.AppendUvarint(w.headers, uint64(len(e.PartitionKey)))
+		w.headers = append(w.headers, e.PartitionKey...)
+		w.headers = binary.AppendUvarint(w.headers, uint64(len(e.Data)))
+		w.at[i] = len(w.headers)
+	}
+	if total > maxRequest {
+		return nil, wire.Errorf(invalidArgument, "Records size exceeds 10 MB limit")
+	}
+	if err := s.writable(st); err != nil {
+		return nil, err
+	}
+	w.route(st, s.now())
+	return w, nil
+}
+
+// writable refuses streams that do not take records: those that are being created or deleted.
+func (s *Service) writable(st *stream) error {
+	if state := st.state(s.now()); state == creating || state == "" {
+		return s.streamNotFound(st.Name)
+	}
+	return nil
+}
+
+// hash is the entry's point in the hash key space.
+func (e *putEntry) hash() (record.HashKey, error) {
+	if e.ExplicitHashKey == nil {
+		return record.HashOf(string(e.PartitionKey)), nil
+	}
+	h, err := record.ParseHashKey(*e.ExplicitHashKey)
+	if err != nil {
+		return h, wire.Errorf(invalidArgument, "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was %s", *e.ExplicitHashKey)
+	}
+	return h, nil
+}
+
+// route sorts the entries into chunks for the open shards of st.
+func (w *write) route(st *stream, now time.Time) {
+	w.routed = st
+	w.chunks = nil
+	w.placed = make([]place, len(w.entries))
+	open := st.open()
+	current := make([]*draft, len(open))
+	for i := range w.entries {
+		h := w.hashes[i]
+		n, _ := slices.BinarySearchFunc(open, h, func(sh *shard, h record.HashKey) int { return sh.Range.End.Compare(h) })
+		sh := open[n]
+		w.placed[i].shard = sh
+		size := w.at[i] + len(w.entries[i].Data)
+		start := 0
+		if i > 0 {
+			start = w.at[i-1]
+			size -= start
+		}
+		if !sh.tail.writes.take(now, 1, len(w.entries[i].Data)+len(w.entries[i].PartitionKey), w.s.o.Limits.write()) {
+			continue
+		}
+		d := current[n]
+		if d == nil || d.size+size > chunkBytes {
+			d = &draft{shard: sh, parts: make([][]byte, 1, 1+2*(len(w.entries)/len(open)+1))}
+			current[n] = d
+			w.chunks = append(w.chunks, d)
+		}
+		d.parts = append(d.parts, w.headers[start:w.at[i]], w.entries[i].Data)
+		w.placed[i].chunk, w.placed[i].nth = d, uint64(d.entries)
+		d.entries++
+		d.size += size
+	}
+}
+
+// run stores what was routed: all of it or, on an error, nothing that is known of.
+func (w *write) run(ctx context.Context) error {
+	if len(w.chunks) == 0 {
+		return nil
+	}
+	return w.s.store.Update(ctx, func(tx *storage.Tx) error {
+		now := w.s.now()
+		st, err := w.s.live(w.s.latest, w.name, now)
+		if err != nil {
+			return err
+		}
+		if err := tx.Space(); err != nil {
+			return err
+		}
+		if st != w.routed {
+			w.route(st, now) // a reshard came between
+		}
+		for _, d := range w.chunks {
+			d.number(now)
+			tx.Append(chunkKey(st.ID, d.shard.Index, d.first), d.parts...)
+		}
+		tx.OnCommit(w.publish)
+		return nil
+	})
+}
+
+// number takes the chunk's numbers from its shard's tail.
+func (d *draft) number(now time.Time) {
+	t := &d.shard.tail.written
+	t.arrival = max(t.arrival, now.UnixMilli())
+	d.first, d.arrival = t.next, t.arrival
+	t.next += uint64(d.entries)
+	header := binary.BigEndian.AppendUint64(make([]byte, 0, chunkHeader), uint64(d.arrival))
+	d.parts[0] = binary.BigEndian.AppendUint32(header, uint32(d.entries))
+}
+
+// publish lets readers see the chunks.
+func (w *write) publish() {
+	for _, d := range w.chunks {
+		d.shard.tail.visible.Store(&end{d.first + uint64(d.entries), d.arrival})
+	}
+}
+
+func (p place) number() sequence {
+	return p.chunk.shard.number(p.chunk.first+p.nth, p.chunk.arrival)
+}
+
+// results are the answers to PutRecords, in the order of the entries.
+func (w *write) results() *kinesis.PutRecordsOutput {
+	out := &kinesis.PutRecordsOutput{FailedRecordCount: new(int32), Records: make([]types.PutRecordsResultEntry, len(w.entries))}
+	ids := map[*shard]*string{}
+	numbers := make([]byte, 0, sequenceDigits*len(w.entries))
+	for i, p := range w.placed {
+		id := ids[p.shard]
+		if id == nil {
+			text := p.shard.id()
+			id = &text
+			ids[p.shard] = id
+		}
+		if p.chunk == nil {
+			code, message := throughput, w.s.throttled(w.name, *id)
+			*out.FailedRecordCount++
+			out.Records[i] = types.PutRecordsResultEntry{ErrorCode: &code, ErrorMessage: &message}
+			continue
+		}
+		numbers = p.number().appendTo(numbers)
+		out.Records[i].ShardId = id
+	}
+	// One string for all numbers, cut up.
+	all := string(numbers)
+	texts := make([]string, 0, len(w.entries))
+	for i := range out.Records {
+		if out.Records[i].ShardId != nil {
+			texts = append(texts, all[:sequenceDigits])
+			all = all[sequenceDigits:]
+			out.Records[i].SequenceNumber = &texts[len(texts)-1]
+		}
+	}
+	return out
+}
+
+// checkOrdering refuses a number that the next one could not exceed.
+func (s *Service) checkOrdering(st *stream, text *string) error {
+	if text == nil {
+		return nil
+	}
+	if q, ok := parseSequence(*text); ok {
+		if sh, ok := st.shard(q.shard); ok && sh.Creation == q.creation && q.counter < sh.tail.visible.Load().next {
+			return nil
+		}
+	}
+	return wire.Errorf(invalidArgument, "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.", *text, st.Name, s.o.Account)
+}
+
+// dryRun answers a call that asks only whether it would succeed.
+func dryRun(asked *bool) error {
+	if asked != nil && *asked {
+		return wire.Errorf("DryRunOperationException", "Request would have succeeded, but DryRun flag is set.")
+	}
+	return nil
+}
+
+func (s *Service) throttled(name, id string) string {
+	var b strings.Builder
+	b.WriteString("Rate exceeded for shard ")
+	b.WriteString(id + " in stream " + name + " under account " + s.o.Account + ".")
+	return b.String()
+}

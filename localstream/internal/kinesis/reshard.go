@@ -1,0 +1,188 @@
+package kinesis
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shoal-stream/shoal/localstream/internal/storage"
+	"github.com/shoal-stream/shoal/localstream/internal/wire"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// maxScalings is how many UpdateShardCount calls a stream takes in 24 hours when limits are on.
+const maxScalings = 10
+
+type splitShardInput struct {
+	streamRef
+	ShardToSplit       *string `required:"true" len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
+	NewStartingHashKey *string `required:"true" pattern:"0|([1-9]\\d{0,38})"`
+}
+
+func (s *Service) splitShard(ctx context.Context, in *splitShardInput) (any, error) {
+	return nil, s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
+		sh, err := s.eligible(st, *in.ShardToSplit, now)
+		if err != nil {
+			return err
+		}
+		if err := s.roomFor(now, 1); err != nil {
+			return err
+		}
+		key, err := record.ParseHashKey(*in.NewStartingHashKey)
+		if err != nil || key.Compare(sh.Range.Start.Next()) <= 0 || sh.Range.Start == record.MaxHashKey || key.Compare(sh.Range.End) >= 0 {
+			return wire.Errorf(invalidArgument, "NewStartingHashKey %s used in SplitShard() on shard %s in stream %s under account %s is not both greater than one plus the shard's StartingHashKey %s and less than the shard's EndingHashKey %s.",
+				*in.NewStartingHashKey, sh.id(), st.Name, s.o.Account, sh.Range.Start, sh.Range.End)
+		}
+		st.split(now, sh.Index, key)
+		return nil
+	})
+}
+
+type mergeShardsInput struct {
+	streamRef
+	ShardToMerge         *string `required:"true" len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
+	AdjacentShardToMerge *string `required:"true" len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
+}
+
+func (s *Service) mergeShards(ctx context.Context, in *mergeShardsInput) (any, error) {
+	return nil, s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
+		one, err := s.eligible(st, *in.ShardToMerge, now)
+		if err != nil {
+			return err
+		}
+		other, err := s.eligible(st, *in.AdjacentShardToMerge, now)
+		if err != nil {
+			return err
+		}
+		if one.Range.End == record.MaxHashKey || one.Range.End.Next() != other.Range.Start {
+			return wire.Errorf(invalidArgument, "Shards %s and %s in stream %s under account %s are not an adjacent pair of shards eligible for merging", one.id(), other.id(), st.Name, s.o.Account)
+		}
+		st.merge(now, one.Index, other.Index)
+		return nil
+	})
+}
+
+type updateShardCountInput struct {
+	streamRef
+	TargetShardCount *int32  `required:"true" range:"1.."`
+	ScalingType      *string `required:"true" enum:"UNIFORM_SCALING"`
+}
+
+func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInput) (any, error) {
+	var out kinesis.UpdateShardCountOutput
+	err := s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
+		current, target := len(st.open()), int(*in.TargetShardCount)
+		day := now.Add(-24 * time.Hour).UnixMilli()
+		recent := slices.DeleteFunc(slices.Clone(st.Scalings), func(ms int64) bool { return ms <= day })
+		switch {
+		case target == current:
+			return wire.Errorf(invalidArgument, "TargetShardCount %d of stream %s under account %s is its current shard count.", target, st.Name, s.o.Account)
+		case target > 2*current:
+			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale up over double your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
+		case 2*target < current:
+			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale down below half your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
+		case len(recent) >= maxScalings && s.o.Limits != (Limits{}):
+			return wire.Errorf(limitExceeded, "Stream %s under account %s was scaled %d times in the last 24 hours, which is the limit.", st.Name, s.o.Account, len(recent))
+		}
+		if err := s.roomFor(now, target-current); err != nil {
+			return err
+		}
+		st.Scalings = append(recent, now.UnixMilli())
+		st.rescale(now, uint32(target))
+		arn, before, after := s.arn(st.Name), int32(current), int32(target)
+		out = kinesis.UpdateShardCountOutput{StreamName: &st.Name, StreamARN: &arn, CurrentShardCount: &before, TargetShardCount: &after}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+// reshard runs f on a copy of the stream that may be resharded, and keeps the copy unless f returns an error.
+func (s *Service) reshard(ctx context.Context, ref *streamRef, f func(st *stream, now time.Time) error) error {
+	name, err := s.name(ref)
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, name, func(tx *storage.Tx, st *stream, now time.Time) (*stream, error) {
+		if st.Mode == onDemand {
+			return nil, wire.Errorf(validation, "Request is invalid. Stream %s under account %s is in On-Demand mode.", name, s.o.Account)
+		}
+		if err := s.settled(st, now); err != nil {
+			return nil, err
+		}
+		if err := tx.Space(); err != nil {
+			return nil, err
+		}
+		next := st.clone()
+		if err := f(next, now); err != nil {
+			return nil, err
+		}
+		next.Status, next.Until = updating, now.Add(s.o.Transition).UnixMilli()
+		return next, nil
+	})
+}
+
+// eligible finds an open shard by its id.
+func (s *Service) eligible(st *stream, id string, now time.Time) (*shard, error) {
+	index, ok := shardIndex(id)
+	if !ok {
+		return nil, s.couldNotFindShard(st.Name, id)
+	}
+	sh, ok := st.shard(index)
+	if !ok || sh.gone(st.horizon(now)) {
+		return nil, s.couldNotFindShard(st.Name, shardID(index))
+	}
+	if sh.Closed != 0 {
+		return nil, wire.Errorf(invalidArgument, "Shard %s in stream %s under account %s has already been merged or split, and thus is not eligible for merging or splitting.", sh.id(), st.Name, s.o.Account)
+	}
+	return sh, nil
+}
+
+// close ends a shard at a moment no earlier than its newest record. It returns a copy, since adding shards moves them.
+func (st *stream) close(now time.Time, index uint32) *shard {
+	sh, _ := st.shard(index)
+	sh.Closed = max(now.UnixMilli(), sh.tail.written.arrival)
+	closed := *sh
+	return &closed
+}
+
+// split closes a shard and opens two: [start, key-1] and [key, end].
+func (st *stream) split(now time.Time, index uint32, key record.HashKey) {
+	parent := st.close(now, index)
+	st.add(now, record.HashKeyRange{Start: parent.Range.Start, End: key.Prev()}, parent)
+	st.add(now, record.HashKeyRange{Start: key, End: parent.Range.End}, parent)
+}
+
+// merge closes two shards, the second of which begins where the first ends, and opens one that covers both.
+func (st *stream) merge(now time.Time, one, other uint32) {
+	a, b := st.close(now, one), st.close(now, other)
+	st.add(now, record.HashKeyRange{Start: a.Range.Start, End: b.Range.End}, a, b)
+}
+
+// rescale splits and merges until the open shards are n even ranges: first it cuts at all their bounds, then it joins
+// what lies between two. Shards may open and close again on the way, as on the service.
+func (st *stream) rescale(now time.Time, n uint32) {
+	ranges := divide(n)
+	for _, r := range ranges[1:] {
+		for _, sh := range st.open() {
+			if sh.Range.Contains(r.Start) && sh.Range.Start != r.Start {
+				st.split(now, sh.Index, r.Start)
+				break
+			}
+		}
+	}
+	for _, r := range ranges {
+		for inside := st.within(r); len(inside) > 1; inside = st.within(r) {
+			st.merge(now, inside[0].Index, inside[1].Index)
+		}
+	}
+}
+
+// within lists the open shards whose ranges lie in r, in order.
+func (st *stream) within(r record.HashKeyRange) []*shard {
+	return slices.DeleteFunc(slices.Clone(st.open()), func(sh *shard) bool { return !r.Contains(sh.Range.Start) })
+}

@@ -1,0 +1,185 @@
+// Package localstream is a durable Kinesis and DynamoDB on this machine, for programs and tests that would otherwise
+// need AWS. Embedded, unmodified SDK clients call it in this process, without a socket:
+//
+//	srv, err := localstream.Open("data", localstream.Options{})
+//	defer srv.Close()
+//	client := kinesis.NewFromConfig(srv.AWSConfig())
+//
+// In a test, localstream.Open("", localstream.Options{Memory: true}) keeps everything in memory; inside a
+// testing/synctest bubble it lives on the bubble's time. As a program, "localstream serve" listens on a port; see
+// cmd/localstream.
+//
+// What it acknowledged is on disk, and is there again after kill -9 and after a power cut.
+package localstream
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/sourcegraph/conc"
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/localstream/internal/kinesis"
+	"github.com/shoal-stream/shoal/localstream/internal/storage"
+	"github.com/shoal-stream/shoal/localstream/internal/wire"
+)
+
+// ErrClosed is the error of calls after Close.
+var ErrClosed = errors.New("localstream: closed")
+
+// Options of a Server. The zero value is a server on disk without throttling.
+type Options struct {
+	// Memory keeps everything in memory: nothing survives Close. The directory is not used.
+	Memory bool
+	// FS is the file system that the directory is on, nil for the disk. Tests put a crashable one here.
+	FS vfs.FS
+	// Region and Account appear in ARNs and messages. Default: us-east-1 and 000000000000.
+	Region, Account string
+	// Clock is the server's time and randomness.
+	Clock clock.Clock
+	// Logger takes failures and the database's doings; never data of records. Nil logs nothing.
+	Logger *zap.Logger
+	// Limits are what a shard takes and gives in a second, by default without limit; see RealLimits.
+	Limits Limits
+	// Transition is how long a stream or table stays CREATING, UPDATING or DELETING. Default: not at all.
+	Transition time.Duration
+	// Hosts are names besides localhost under which requests over the network may address the server; "*" allows all.
+	// Others are refused, which keeps web pages out.
+	Hosts []string
+	// Fault decides what goes wrong with each call; nil lets all be. It is called from many goroutines at once.
+	Fault func(Call) Fault
+}
+
+// Limits are a shard's allowances; members that are 0 are no limit.
+type Limits = kinesis.Limits
+
+// RealLimits are AWS's for provisioned streams: writes of 1,000 records and 1 MiB, 5 reads and 2 MiB, a second.
+var RealLimits = kinesis.RealLimits
+
+// A Call is one request as a fault rule sees it.
+type Call = wire.Call
+
+// A Fault is what a rule does to a call; the zero Fault does nothing.
+type Fault = wire.Fault
+
+// An Error is an AWS error as a rule may answer it, such as {Type: "ProvisionedThroughputExceededException"} or
+// {Type: "InternalFailure", Status: 500}.
+type Error = wire.Error
+
+// A Server is a running localstream. It is an http.Handler for the AWS protocols, and GET /health.
+type Server struct {
+	o       Options
+	store   *storage.Store
+	handler *wire.Handler
+
+	life  context.Context // ends with Close
+	end   context.CancelCauseFunc
+	tasks conc.WaitGroup // background work, and calls made in this process
+
+	mu     sync.Mutex // guards closed, and calls' counting up
+	closed bool
+	calls  sync.WaitGroup // calls in ServeHTTP
+}
+
+// Open starts a server on the data in dir, which it makes if there is none. Its errors name dir and what is wrong with
+// it. Only one server at a time can have a directory.
+func Open(dir string, o Options) (*Server, error) {
+	o.Region = cmp.Or(o.Region, "us-east-1")
+	o.Account = cmp.Or(o.Account, "000000000000")
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	store, err := storage.Open(dir, storage.Options{FS: o.FS, Memory: o.Memory, Logger: o.Logger.Named("storage")})
+	if err != nil {
+		return nil, fmt.Errorf("localstream: %w", err)
+	}
+	s := &Server{o: o, store: store}
+	s.life, s.end = context.WithCancelCause(context.Background())
+	if err := s.start(); err != nil {
+		s.end(ErrClosed)
+		return nil, fmt.Errorf("localstream: %w", errors.Join(err, store.Close()))
+	}
+	return s, nil
+}
+
+// start opens the services on the store and starts their background work.
+func (s *Server) start() error {
+	streams, err := kinesis.New(s.store, kinesis.Options{
+		Region: s.o.Region, Account: s.o.Account, Clock: s.o.Clock, Logger: s.o.Logger.Named("kinesis"),
+		Limits: s.o.Limits, Transition: s.o.Transition,
+	})
+	if err != nil {
+		return err
+	}
+	s.handler = wire.NewHandler(
+		wire.Options{Clock: s.o.Clock, Logger: s.o.Logger.Named("wire"), Hosts: s.o.Hosts, Fault: s.o.Fault},
+		wire.Service{Target: kinesis.Target, JSON: "1.1", InternalError: "InternalFailure", Operations: streams.Operations()},
+	)
+	s.tasks.Go(func() { _ = streams.Run(s.life) })
+	return nil
+}
+
+// Close ends the server: calls in progress are cut short, background work ends, the data is closed. What was
+// acknowledged stays.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return ErrClosed
+	}
+	s.closed = true
+	s.mu.Unlock()
+	s.end(ErrClosed)
+	s.calls.Wait()
+	s.tasks.Wait()
+	if err := s.store.Close(); err != nil {
+		return fmt.Errorf("localstream: %w", err)
+	}
+	return nil
+}
+
+// enter counts a call in, unless the server is closed. The caller counts it out by leave.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.calls.Add(1)
+	}
+	return !s.closed
+}
+
+func (s *Server) leave() { s.calls.Done() }
+
+// ServeHTTP answers one request of an SDK client, or GET /health.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.enter() {
+		panic(http.ErrAbortHandler)
+	}
+	defer s.leave()
+	if r.URL.Path == "/health" && r.Method == http.MethodGet {
+		s.health(w)
+		return
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.life, func() { cancel(ErrClosed) })()
+	s.handler.ServeHTTP(w, r.WithContext(ctx))
+}
+
+// health answers 200 while the server can do its work, else 503.
+func (s *Server) health(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	if err := s.store.Err(); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "{\"status\":\"failed\",\"error\":%q}\n", err.Error())
+		return
+	}
+	fmt.Fprintln(w, `{"status":"ok"}`)
+}
