@@ -31,7 +31,7 @@ processes: ## fleets of real processes that are killed and stopped, once
 
 processes-full: ## the same 20 times over, with 200 kills of the server
 	$(GO) test -count=20 -timeout 60m -run Fleet ./integration/processes
-	$(GO) test -count=1 -timeout 60m -run Kill ./integration/processes -kills 200
+	$(GO) test -count=1 -timeout 60m -run Killed ./integration/processes -kills 200
 
 bench: ## what a worker costs beside a plain GetRecords loop
 	$(GO) test -run '^$$' -bench Consume -benchtime 5x ./integration/bench

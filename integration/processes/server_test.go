@@ -1,0 +1,56 @@
+// Package processes tests the programs as real processes that are killed with SIGKILL, stopped and started again.
+package processes
+
+import (
+	"flag"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shoal-stream/shoal/integration/proc"
+)
+
+var kills = flag.Int("kills", 10, "how often the test of killed servers kills localstream")
+
+// A server is a localstream process on a data directory, at an address that outlives it.
+type server struct {
+	t         *testing.T
+	bin       string
+	dir, addr string
+	proc      *proc.Process
+}
+
+func newServer(t *testing.T, bin string) *server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0") // to find a free port; localstream takes it over
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return &server{t: t, bin: bin, dir: t.TempDir(), addr: l.Addr().String()}
+}
+
+// start runs the server and waits until it is ready.
+func (s *server) start() {
+	s.t.Helper()
+	s.proc = proc.Start(s.t, "localstream", filepath.Join(s.bin, "localstream"), "serve", "-addr", s.addr, "-data", s.dir)
+	if _, err := s.proc.Line("ready", 10*time.Second); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) url() string { return "http://" + s.addr }
+
+// client calls the server without retries, so that a test knows what was sent.
+func (s *server) client() *kinesis.Client {
+	return kinesis.NewFromConfig(aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(s.url()),
+		Credentials: credentials.NewStaticCredentialsProvider("AKIDLOCAL", "secret", ""),
+		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+	})
+}
