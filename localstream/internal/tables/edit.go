@@ -1,0 +1,134 @@
+package tables
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/shoal-stream/shoal/localstream/internal/storage"
+	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
+)
+
+// edit is what a write does to one index (or the table itself): the entry before and after, no key for no entry.
+type edit struct {
+	index          *index
+	before, after  entry
+	stats          stats // as they are to be
+	changesContent bool
+	changesStats   bool
+}
+
+type entry struct {
+	key  []byte
+	item attr.Item
+	size int
+}
+
+// stats are the number of entries of an index and their bytes.
+type stats struct{ count, bytes int64 }
+
+// entry is what the index holds of the item; key is known already for the table itself.
+func (x *index) entry(t *table, it attr.Item, key []byte) entry {
+	if it == nil {
+		return entry{}
+	}
+	if x != t.base {
+		var ok bool
+		if key, ok = x.storageKey(t, it); !ok {
+			return entry{}
+		}
+		it = x.project(it)
+	}
+	return entry{key: key, item: it, size: it.Size()}
+}
+
+// edits are what a write does to the table and its indexes.
+func (t *table) edits(c change, key []byte) []edit {
+	all := make([]edit, 0, 1+len(t.Indexes))
+	all = append(all, newEdit(t, t.base, c, key))
+	for _, x := range t.Indexes {
+		if x.Status == deleting {
+			continue
+		}
+		if e := newEdit(t, x, c, nil); e.changesContent {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+func newEdit(t *table, x *index, c change, key []byte) edit {
+	e := edit{index: x, before: x.entry(t, c.old, key), after: x.entry(t, c.new, key)}
+	e.changesContent = !bytes.Equal(e.before.key, e.after.key) || !attr.EqualItems(e.before.item, e.after.item)
+	return e
+}
+
+// units are the write units that an index takes: for the removed and the added entry when its key changes, for the
+// larger of both when only its content does.
+func (e *edit) units() float64 {
+	switch {
+	case !e.changesContent:
+		return 0
+	case e.before.key == nil:
+		return writeUnits(e.after.size)
+	case e.after.key == nil:
+		return writeUnits(e.before.size)
+	case bytes.Equal(e.before.key, e.after.key):
+		return writeUnits(max(e.before.size, e.after.size))
+	}
+	return writeUnits(e.before.size) + writeUnits(e.after.size)
+}
+
+// change is how the edit moves the statistics.
+func (e *edit) change() stats {
+	change := stats{bytes: int64(e.after.size - e.before.size)}
+	if e.after.key != nil {
+		change.count++
+	}
+	if e.before.key != nil {
+		change.count--
+	}
+	return change
+}
+
+// countEdits reads the statistics that the edits change. It is the last thing in a write that can fail.
+func countEdits(tx *storage.Tx, t *table, edits []edit) error {
+	for i := range edits {
+		e := &edits[i]
+		change := e.change()
+		if change == (stats{}) {
+			continue
+		}
+		now, err := readStats(tx.Get, t, e.index)
+		if err != nil {
+			return err
+		}
+		e.changesStats = true
+		e.stats = stats{now.count + change.count, now.bytes + change.bytes}
+	}
+	return nil
+}
+
+func (e *edit) write(tx *storage.Tx, t *table) {
+	if e.before.key != nil && !bytes.Equal(e.before.key, e.after.key) {
+		tx.Delete(e.before.key)
+	}
+	if e.after.key != nil && e.changesContent {
+		tx.Set(e.after.key, attr.Encode(make([]byte, 0, e.after.size+e.after.size/2+32), e.after.item))
+	}
+	if e.changesStats {
+		writeStats(tx, t, e.index, e.stats)
+	}
+}
+
+func readStats(get func([]byte) ([]byte, bool, error), t *table, x *index) (stats, error) {
+	value, ok, err := get(statsKey(t.Number, x.Number))
+	if err != nil || !ok || len(value) != 16 {
+		return stats{}, err
+	}
+	return stats{int64(binary.BigEndian.Uint64(value)), int64(binary.BigEndian.Uint64(value[8:]))}, nil
+}
+
+func writeStats(tx *storage.Tx, t *table, x *index, s stats) {
+	value := binary.BigEndian.AppendUint64(nil, uint64(s.count))
+	tx.Set(statsKey(t.Number, x.Number), binary.BigEndian.AppendUint64(value, uint64(s.bytes)))
+}

@@ -1,0 +1,69 @@
+package tables
+
+import (
+	"strconv"
+
+	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
+)
+
+// itemJSON is an item as an output of its own.
+type itemJSON attr.Item
+
+// AppendJSON appends the item.
+func (it itemJSON) AppendJSON(b []byte) ([]byte, error) { return attr.Item(it).AppendJSON(b), nil }
+
+// itemReply answers the operations on one item.
+type itemReply struct {
+	member string // Item or Attributes
+	item   attr.Item
+	units  consumed
+}
+
+// AppendJSON appends the reply.
+func (r *itemReply) AppendJSON(b []byte) ([]byte, error) {
+	b = append(b, '{')
+	if r.item != nil {
+		b = append(append(append(b, '"'), r.member...), '"', ':')
+		b = append(r.item.AppendJSON(b), ',')
+	}
+	return closeObject(r.units.appendTo(b)), nil
+}
+
+// closeObject ends an object whose members each end in a comma.
+func closeObject(b []byte) []byte {
+	if b[len(b)-1] == ',' {
+		b = b[:len(b)-1]
+	}
+	return append(b, '}')
+}
+
+// pageReply answers Query and Scan.
+type pageReply struct {
+	countOnly bool
+	items     []attr.Item
+	count     int
+	scanned   int
+	last      attr.Item // LastEvaluatedKey, nil at the end
+	units     consumed
+}
+
+// AppendJSON appends the reply.
+func (r *pageReply) AppendJSON(b []byte) ([]byte, error) {
+	b = strconv.AppendInt(append(b, `{"Count":`...), int64(r.count), 10)
+	b = strconv.AppendInt(append(b, `,"ScannedCount":`...), int64(r.scanned), 10)
+	b = append(b, ',')
+	if !r.countOnly {
+		b = append(b, `"Items":[`...)
+		for i, it := range r.items {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = it.AppendJSON(b)
+		}
+		b = append(b, ']', ',')
+	}
+	if r.last != nil {
+		b = append(r.last.AppendJSON(append(b, `"LastEvaluatedKey":`...)), ',')
+	}
+	return closeObject(r.units.appendTo(b)), nil
+}

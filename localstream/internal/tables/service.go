@@ -1,0 +1,168 @@
+// Package tables is localstream's DynamoDB: tables, items, indexes, expressions and the older parameters.
+//
+//	s, err := tables.New(store, tables.Options{})
+//	h := wire.NewHandler(wire.Options{}, s.Wire())
+//	…
+//	s.Close()
+//
+// Every write is one update of the store: its condition is tested and the item and all its index entries are written
+// there, so writes to a table are linearizable and an item never disagrees with its indexes. Tables are immutable
+// values: readers take the published ones, updates the newest.
+package tables
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/localstream/internal/storage"
+	"github.com/shoal-stream/shoal/localstream/internal/tables/expr"
+	"github.com/shoal-stream/shoal/localstream/internal/wire"
+)
+
+// Options of a Service; the zero value is ready to use.
+type Options struct {
+	Clock clock.Clock
+	// Logger takes failures of work in the background. Nil logs nothing.
+	Logger *zap.Logger
+	// Region and Account are those in ARNs, us-east-1 and 000000000000 by default.
+	Region, Account string
+	// Delay is how long tables and indexes take from one status to the next. With 0 a change is done before the answer.
+	Delay time.Duration
+}
+
+// Service serves the operations. Create it with New.
+type Service struct {
+	o       Options
+	store   *storage.Store
+	parsed  expr.Cache
+	catalog atomic.Pointer[map[string]*table] // what is on disk, for readers
+
+	// newest is what updates see: all tables, including those of updates that are not on disk yet. Only functions
+	// running in Store.Update touch it.
+	newest map[string]*table
+
+	ctx    context.Context // of background work, ended by Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+}
+
+// New serves the tables in store and takes up the work on them that was under way. Close the service before the store.
+func New(store *storage.Store, o Options) (*Service, error) {
+	o.Region = cmp.Or(o.Region, "us-east-1")
+	o.Account = cmp.Or(o.Account, "000000000000")
+	o.Logger = cmp.Or(o.Logger, zap.NewNop())
+	s := &Service{o: o, store: store, newest: map[string]*table{}}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	published := maps.Clone(s.newest)
+	s.catalog.Store(&published)
+	for _, t := range published {
+		s.settle(t)
+	}
+	return s, nil
+}
+
+// Close ends the background work. Operations must not be called any more.
+func (s *Service) Close() {
+	s.cancel()
+	s.tasks.Wait()
+}
+
+func (s *Service) load() error {
+	it, err := s.store.Iter(metaKey(""), after(metaKey("")))
+	if err != nil {
+		return fmt.Errorf("tables: listing: %w", err)
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		t, err := decodeTable(it.Value())
+		if err != nil {
+			return err
+		}
+		s.newest[t.Name] = t
+	}
+	return it.Error()
+}
+
+// table is the published table that item operations work on.
+func (s *Service) table(name string) (*table, error) {
+	if t := (*s.catalog.Load())[name]; t.readable() {
+		return t, nil
+	}
+	return nil, errNoTable()
+}
+
+// save writes t within an update and makes it the newest; readers see it when it is on disk. It must come after all
+// checks of the update.
+func (s *Service) save(tx *storage.Tx, t *table) {
+	t.derive()
+	tx.Set(metaKey(t.Name), t.encode())
+	s.newest[t.Name] = t
+	tx.OnCommit(s.publish)
+}
+
+// forget removes t and all that belongs to it.
+func (s *Service) forget(tx *storage.Tx, t *table) {
+	tx.Delete(metaKey(t.Name))
+	for _, space := range []byte{spaceItems, spaceStats} {
+		tx.DeleteRange(tableRange(space, t.Number))
+	}
+	delete(s.newest, t.Name)
+	tx.OnCommit(s.publish)
+}
+
+// publish runs on the store's writer when the group is on disk, so newest holds exactly that group's state.
+func (s *Service) publish() {
+	published := maps.Clone(s.newest)
+	s.catalog.Store(&published)
+}
+
+// Target is the prefix of X-Amz-Target.
+const Target = "DynamoDB_20120810"
+
+// Wire is the service with its table of operations.
+func (s *Service) Wire() wire.Service {
+	return wire.Service{Target: Target, JSON: "1.0", InternalError: dynamoPrefix + "InternalServerError", Operations: s.Operations()}
+}
+
+// operation adapts a typed function to a row of the table.
+func operation[In any](name string, handle func(context.Context, *In) (any, error)) wire.Operation {
+	return wire.Operation{
+		Name:   name,
+		New:    func() any { return new(In) },
+		Handle: func(ctx context.Context, in any) (any, error) { return handle(ctx, in.(*In)) },
+	}
+}
+
+// Operations are the operations served. Batches, transactions, time to live settings and streams belong here next.
+func (s *Service) Operations() []wire.Operation {
+	return []wire.Operation{
+		operation("CreateTable", s.createTable),
+		operation("DeleteItem", s.deleteItem),
+		operation("DeleteTable", s.deleteTable),
+		operation("DescribeContinuousBackups", s.describeContinuousBackups),
+		operation("DescribeTable", s.describeTable),
+		operation("DescribeTimeToLive", s.describeTimeToLive),
+		operation("GetItem", s.getItem),
+		operation("ListTables", s.listTables),
+		operation("ListTagsOfResource", s.listTagsOfResource),
+		operation("PutItem", s.putItem),
+		operation("Query", s.query),
+		operation("Scan", s.scan),
+		operation("TagResource", s.tagResource),
+		operation("UntagResource", s.untagResource),
+		operation("UpdateContinuousBackups", s.updateContinuousBackups),
+		operation("UpdateItem", s.updateItem),
+		operation("UpdateTable", s.updateTable),
+	}
+}
