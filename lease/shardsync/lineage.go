@@ -10,7 +10,10 @@ import (
 // Children returns the rows to create for the shards that follow parent, which has come to its end. ready is false
 // while a merged child must wait: its other parent is still listed in shards but has no row, nor has the child. Were it
 // created, it would not wait for that parent, whose row is made by a shard that is still being processed, or by the next
-// Missing. The rows begin at TRIM_HORIZON wherever the application began: their records came after the parent's.
+// Missing.
+//
+// The rows begin at TRIM_HORIZON wherever the application began, because their records came after the parent's; but
+// after a parent that ended without having come to AT_TIMESTAMP's moment, they begin at that, too.
 func Children(parent lease.Lease, children []record.Shard, leases []lease.Lease, shards []record.Shard) (rows []lease.Lease, ready bool) {
 	has := byShard(leases, parent.Stream)
 	listed := func(id string) bool {
@@ -29,7 +32,11 @@ func Children(parent lease.Lease, children []record.Shard, leases []lease.Lease,
 			ready = false
 			continue
 		}
-		rows = append(rows, newRow(parent.Stream, child, record.TrimHorizon))
+		row := newRow(parent.Stream, child, record.TrimHorizon)
+		if parent.Checkpoint.Kind() == record.KindAtTimestamp {
+			row.Checkpoint, row.StartTime = parent.Checkpoint, parent.StartTime
+		}
+		rows = append(rows, row)
 	}
 	return rows, ready
 }

@@ -54,6 +54,9 @@ func Missing(in Input) []lease.Lease {
 		return first(in)
 	}
 	s := newSyncer(in)
+	for _, l := range in.Leases {
+		s.leaveBehind(l.Shard)
+	}
 	for _, shard := range in.Shards {
 		if shard.Open() {
 			s.cover(shard.ID)
@@ -103,6 +106,7 @@ const (
 	finished                   // it has a row that is done
 	future                     // its row will be created at the end of a parent
 	overlooked                 // it gets its row now, because nothing of its lineage had any
+	past                       // it has no row, but a shard that came after it has
 )
 
 type syncer struct {
@@ -141,6 +145,17 @@ func newSyncer(in Input) *syncer {
 	return s
 }
 
+// leaveBehind marks the ancestors of a shard with a row that have none: their rows were deleted, or they were closed
+// when the application began.
+func (s *syncer) leaveBehind(id string) {
+	for _, parent := range s.listedParents(s.shards[id]) {
+		if s.coverage[parent.ID] == unknown {
+			s.coverage[parent.ID] = past
+			s.leaveBehind(parent.ID)
+		}
+	}
+}
+
 // cover sees to it that the shard is covered, its ancestors first, and returns how it is.
 func (s *syncer) cover(id string) coverage {
 	if c := s.coverage[id]; c != unknown {
@@ -149,6 +164,7 @@ func (s *syncer) cover(id string) coverage {
 	s.coverage[id] = future
 	shard := s.shards[id]
 	parents := s.listedParents(shard)
+	parents = slices.DeleteFunc(parents, func(p record.Shard) bool { return s.coverage[p.ID] == past })
 	done, missed := 0, 0
 	for _, parent := range parents {
 		switch s.cover(parent.ID) {
@@ -171,12 +187,12 @@ func (s *syncer) cover(id string) coverage {
 
 // overlooked is the row of a shard of a lineage without rows. Where the application begins at a moment, all of that
 // lineage gets rows at that moment: were only the oldest to get one, its children would begin at TRIM_HORIZON, with
-// records from before it. A child at a moment says AT_TIMESTAMP, because LATEST beside a parent's row has to mean
-// TRIM_HORIZON; see StartPosition.
+// records from before it. Where that is LATEST's moment, the rows of a lineage of several say AT_TIMESTAMP, because
+// LATEST beside a parent's row has to mean TRIM_HORIZON; see StartPosition.
 func (s *syncer) overlooked(shard record.Shard, child bool) lease.Lease {
 	row := s.row(shard, s.start)
 	row.StartTime = s.since
-	if child && s.start == record.Latest {
+	if s.start == record.Latest && (child || !shard.Open()) {
 		row.Checkpoint = record.AtTimestamp(s.since)
 	}
 	return row
