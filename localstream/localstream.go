@@ -28,6 +28,7 @@ import (
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/localstream/internal/kinesis"
 	"github.com/shoal-stream/shoal/localstream/internal/storage"
+	"github.com/shoal-stream/shoal/localstream/internal/tables"
 	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
 
@@ -77,6 +78,7 @@ type Error = wire.Error
 type Server struct {
 	o       Options
 	store   *storage.Store
+	tables  *tables.Service
 	handler *wire.Handler
 
 	life  context.Context // ends with Close
@@ -118,9 +120,15 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
+	s.tables, err = tables.New(s.store, tables.Options{
+		Region: s.o.Region, Account: s.o.Account, Clock: s.o.Clock, Logger: s.o.Logger.Named("tables"), Delay: s.o.Transition,
+	})
+	if err != nil {
+		return err
+	}
 	s.handler = wire.NewHandler(
 		wire.Options{Clock: s.o.Clock, Logger: s.o.Logger.Named("wire"), Hosts: s.o.Hosts, Fault: s.o.Fault},
-		wire.Service{Target: kinesis.Target, JSON: "1.1", InternalError: "InternalFailure", Operations: streams.Operations()},
+		streams.Wire(), s.tables.Wire(),
 	)
 	s.tasks.Go(func() { _ = streams.Run(s.life) })
 	return nil
@@ -139,6 +147,7 @@ func (s *Server) Close() error {
 	s.end(ErrClosed)
 	s.calls.Wait()
 	s.tasks.Wait()
+	s.tables.Close()
 	if err := s.store.Close(); err != nil {
 		return fmt.Errorf("localstream: %w", err)
 	}

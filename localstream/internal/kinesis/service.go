@@ -1,7 +1,7 @@
 // Package kinesis is localstream's Kinesis Data Streams: streams and shards, writing, reading, resharding, retention.
 //
 //	k, err := kinesis.New(store, kinesis.Options{})
-//	h := wire.NewHandler(wire.Options{}, wire.Service{Target: kinesis.Target, Operations: k.Operations(), …})
+//	h := wire.NewHandler(wire.Options{}, k.Wire())
 //	err = k.Run(ctx) // in a goroutine: deletes what has expired
 //
 // # Who owns what
@@ -27,9 +27,6 @@ import (
 	"github.com/shoal-stream/shoal/localstream/internal/storage"
 	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
-
-// Target is the service's prefix in X-Amz-Target.
-const Target = "Kinesis_20131202"
 
 // Options of a Service; the zero value is ready to use.
 type Options struct {
@@ -193,9 +190,9 @@ func (s *Service) live(all catalogue, name string, now time.Time) (*stream, erro
 	return st, nil
 }
 
-// Operations is the service's table of operations.
-func (s *Service) Operations() []wire.Operation {
-	return []wire.Operation{
+// Wire is the service with its table of operations.
+func (s *Service) Wire() wire.Service {
+	return wire.Service{Target: "Kinesis_20131202", JSON: "1.1", InternalError: "InternalFailure", Operations: []wire.Operation{
 		wire.Op("CreateStream", s.createStream),
 		wire.Op("DecreaseStreamRetentionPeriod", s.decreaseRetention),
 		wire.Op("DeleteStream", s.deleteStream),
@@ -211,5 +208,5 @@ func (s *Service) Operations() []wire.Operation {
 		wire.Op("PutRecords", s.putRecords),
 		wire.Op("SplitShard", s.splitShard),
 		wire.Op("UpdateShardCount", s.updateShardCount),
-	}
+	}}
 }
