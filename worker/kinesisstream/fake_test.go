@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -286,7 +287,14 @@ func (f *fake) records(in request) *reply {
 	}
 	at := map[string]record.Position{"TRIM_HORIZON": record.TrimHorizon, "AT_TIMESTAMP": record.AtTimestamp(time.UnixMilli(it.Millis))}[it.Type]
 	if at.IsZero() {
-		at = record.At(record.SequenceNumber(it.Sequence), 0)
+		n, ok := new(big.Int).SetString(it.Sequence, 10)
+		if !ok {
+			return refuse("InvalidArgumentException")
+		}
+		if it.Type == "AFTER_SEQUENCE_NUMBER" {
+			n.Add(n, big.NewInt(1))
+		}
+		at = record.At(record.SequenceNumber(n.String()), 0)
 	}
 	page, err := f.stream.Open(it.Shard, at).Read(f.t.Context())
 	if err != nil {
@@ -295,9 +303,6 @@ func (f *fake) records(in request) *reply {
 	out := map[string]any{"MillisBehindLatest": page.Behind.Milliseconds()}
 	var list []any
 	for _, r := range page.Records {
-		if it.Type == "AFTER_SEQUENCE_NUMBER" && string(r.SequenceNumber) == it.Sequence {
-			continue
-		}
 		list = append(list, map[string]any{"SequenceNumber": r.SequenceNumber, "PartitionKey": r.PartitionKey, "Data": r.Data,
 			"ApproximateArrivalTimestamp": float64(r.ArrivalTime.UnixMilli()) / 1000})
 		it.Type, it.Sequence = "AFTER_SEQUENCE_NUMBER", string(r.SequenceNumber)

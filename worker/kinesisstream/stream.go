@@ -79,9 +79,7 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 	case s.o.Limit < 1 || s.o.Limit > maxLimit:
 		s.err = fmt.Errorf("stream %s: Limit %d; want 1 to %d", s.name, s.o.Limit, maxLimit)
 	default:
-		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) {
-			o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
-		})
+		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) { o.Retryer = aws.NopRetryer{} })
 	}
 	return s
 }

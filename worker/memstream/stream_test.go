@@ -99,7 +99,7 @@ func TestNumbersRiseFromParentToChildWithinOneSecond(t *testing.T) {
 	fixed := time.Unix(1700000000, 0)
 	s := New("s", 1, Options{Clock: clock.Clock{NowFunc: func() time.Time { return fixed }}})
 	id, last, _ := s.Put("k", nil)
-	for range 4 {
+	for range 20 {
 		sh := s.find(id)
 		if _, _, err := s.Split(id, sh.Range.Start.Next()); err != nil {
 			t.Fatal(err)
@@ -111,6 +111,31 @@ func TestNumbersRiseFromParentToChildWithinOneSecond(t *testing.T) {
 		}
 		last = seq
 	}
+}
+
+func TestTimesNeverFall(t *testing.T) {
+	now := time.Unix(1700000000, 0)
+	s := New("s", 1, Options{Clock: clock.Clock{NowFunc: func() time.Time { return now }}})
+	s.Put("k", nil)
+	now = now.Add(-time.Hour)
+	id, _, _ := s.Put("k", nil)
+	page, err := s.Open(id, record.TrimHorizon).Read(t.Context())
+	if err != nil || len(page.Records) != 2 || page.Records[1].ArrivalTime.Before(page.Records[0].ArrivalTime) {
+		t.Errorf("page %+v, %v", page, err)
+	}
+}
+
+func TestAtTheMomentOfAReshardOnlyTheChildrenAreOpenAtLATEST(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New("s", 1, Options{})
+		time.Sleep(time.Second)
+		s.Split("shardId-000000000000", record.HashKey{Hi: 1})
+		for at, want := range map[record.Position]int{record.Latest: 2, record.AtTimestamp(time.Now()): 3, record.TrimHorizon: 1} {
+			if shards, _, err := s.Shards(t.Context(), at); err != nil || len(shards) != want {
+				t.Errorf("%v: %d shards, %v, want %d", at, len(shards), err, want)
+			}
+		}
+	})
 }
 
 func TestPagesAreLimitedInBytesButHoldOneRecord(t *testing.T) {
