@@ -62,7 +62,7 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 			}
 			return page, err
 		}
-		dead := is[*types.ExpiredIteratorException](err) || is[*types.InvalidArgumentException](err)
+		dead := deadIterator(err)
 		if dead {
 			r.iterator = nil
 		}
@@ -70,6 +70,13 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 			return record.Page{}, r.failed(ctx, "reading", err)
 		}
 	}
+}
+
+// deadIterator reports whether another iterator may mend err. ResourceNotFound counts too: the iterator may be of a
+// stream that was deleted, and there is one of the same name again.
+func deadIterator(err error) bool {
+	return is[*types.ExpiredIteratorException](err) || is[*types.InvalidArgumentException](err) ||
+		is[*types.ResourceNotFoundException](err)
 }
 
 // locate gets an iterator at the reader's place unless a good one is at hand.
