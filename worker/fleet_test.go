@@ -133,6 +133,12 @@ type member struct {
 	done chan error
 }
 
+// end stops a member that a failed test left running.
+func (m *member) end(ended <-chan struct{}) {
+	m.stop()
+	<-ended
+}
+
 // A link is a member's way to stream and table. Cut, it refuses everything; slow, it delays it.
 type link struct {
 	cut   atomic.Bool
@@ -184,7 +190,12 @@ func (f *fleet) start(id string, change func(*worker.Config)) *member {
 	m.Worker = w
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop = cancel
-	go func() { m.done <- w.Run(ctx) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		m.done <- w.Run(ctx)
+	}()
+	f.t.Cleanup(func() { m.end(ended) })
 	return m
 }
 
@@ -225,7 +236,14 @@ func (f *fleet) all(limit time.Duration) time.Duration {
 		n += len(seqs)
 	}
 	f.log.mu.Unlock()
-	return f.until(fmt.Sprintf("all %d records processed", n), limit, func() bool { return f.log.count() == n })
+	began := time.Now()
+	for f.log.count() < n {
+		if time.Since(began) > limit {
+			f.t.Fatalf("all %d records processed: not within %v%s", n, limit, f.missing())
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(began)
 }
 
 // verify checks order (G2), the checkpoints (G1, G4), and returns how many records came more than once.

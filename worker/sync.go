@@ -76,6 +76,11 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		return err
 	}
 	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: w.cfg.Start, Now: now})
+	if len(own) > 0 {
+		if missing, err = openAtStart(ctx, src, missing); err != nil {
+			return err
+		}
+	}
 	if err := w.create(ctx, missing); err != nil {
 		return err
 	}
@@ -89,6 +94,25 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		}
 	}
 	return nil
+}
+
+// openAtStart leaves out of missing the shards that were closed before the moment at which an application that starts at
+// LATEST first listed the stream. Another worker may be making the rows of that listing just now, so that only some are
+// there; a row for an older shard beside them would make its children, which were open then, look like later ones, and
+// they would begin at TRIM_HORIZON.
+func openAtStart(ctx context.Context, src *source, missing []lease.Lease) ([]lease.Lease, error) {
+	i := slices.IndexFunc(missing, func(row lease.Lease) bool { return !row.StartTime.IsZero() })
+	if i < 0 {
+		return missing, nil
+	}
+	shards, _, err := src.Shards(ctx, record.AtTimestamp(missing[i].StartTime))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(missing, func(row lease.Lease) bool {
+		open := slices.ContainsFunc(shards, func(s record.Shard) bool { return s.ID == row.Shard })
+		return !row.StartTime.IsZero() && !open
+	}), nil
 }
 
 // create makes rows: parents before their children, so that a crash in between leaves no child whose parent is forgotten,
