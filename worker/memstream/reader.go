@@ -33,11 +33,12 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, horizon := s.expire()
-	sh := s.find(r.shardID)
+	now, horizon := s.horizon()
+	sh := s.byID[r.shardID]
 	if sh == nil || sh.goneBy(horizon) {
 		return record.Page{}, fmt.Errorf("read of shard %s in stream %s: %w", r.shardID, s.name, worker.ErrShardGone)
 	}
+	sh.dropBefore(horizon)
 	if !r.placed {
 		next, err := sh.place(r.at)
 		if err != nil {

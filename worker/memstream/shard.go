@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"slices"
 	"sort"
 	"time"
 
@@ -32,7 +31,7 @@ func (s *Stream) add(now time.Time, epoch int64, keys record.HashKeyRange, paren
 		Range:   keys,
 		First:   sh.sequence(0, now),
 	}
-	s.shards = append(s.shards, sh)
+	s.shards, s.byID[sh.ID] = append(s.shards, sh), sh
 	return sh
 }
 
@@ -135,7 +134,7 @@ func (s *Stream) Merge(a, b string) (child string, err error) {
 
 // open finds a shard that takes records.
 func (s *Stream) open(shardID string) (*shard, error) {
-	sh := s.find(shardID)
+	sh := s.byID[shardID]
 	if sh == nil {
 		return nil, fmt.Errorf("stream %s has no shard %q", s.name, shardID)
 	}
@@ -145,17 +144,9 @@ func (s *Stream) open(shardID string) (*shard, error) {
 	return sh, nil
 }
 
-func (s *Stream) find(shardID string) *shard {
-	i := slices.IndexFunc(s.shards, func(sh *shard) bool { return sh.ID == shardID })
-	if i < 0 {
-		return nil
-	}
-	return s.shards[i]
-}
-
 // succeed closes parents and opens shards of the given ranges as their children.
 func (s *Stream) succeed(parents []*shard, ranges ...record.HashKeyRange) []*shard {
-	now, _ := s.expire()
+	now, _ := s.horizon()
 	epoch := now.Unix() + 1
 	var ids []string
 	for _, p := range parents {

@@ -58,6 +58,7 @@ type Stream struct {
 	latest time.Time  // the latest time given out: times never fall, whatever the clock does
 	trim   time.Time  // what arrived before is gone, retention aside
 	shards []*shard   // by index; expired ones stay, empty
+	byID   map[string]*shard
 }
 
 var _ worker.Stream = (*Stream)(nil)
@@ -69,7 +70,7 @@ func New(name string, shards int, o Options) *Stream {
 	o.PageRecords = cmp.Or(o.PageRecords, 10_000)
 	o.PageBytes = cmp.Or(o.PageBytes, 10<<20)
 	o.Pace = cmp.Or(o.Pace, worker.Pace{PerSecond: 5, Idle: time.Second, Timeout: 30 * time.Second})
-	s := &Stream{name: name, o: o}
+	s := &Stream{name: name, o: o, byID: map[string]*shard{}}
 	s.created = s.now()
 	for _, keys := range divide(max(1, shards)) {
 		s.add(s.created, s.created.Unix(), keys)
@@ -85,17 +86,14 @@ func (s *Stream) now() time.Time {
 	return s.latest
 }
 
-// expire drops the records that are past retention and returns the time and the moment from which records are kept.
-func (s *Stream) expire() (now, horizon time.Time) {
+// horizon is the time, and the moment from which records are kept.
+func (s *Stream) horizon() (now, horizon time.Time) {
 	now = s.now()
 	horizon = s.created
 	for _, t := range []time.Time{now.Add(-s.o.Retention), s.trim} {
 		if t.After(horizon) {
 			horizon = t
 		}
-	}
-	for _, sh := range s.shards {
-		sh.dropBefore(horizon)
 	}
 	return now, horizon
 }
@@ -107,7 +105,10 @@ func (s *Stream) Trim(before time.Time) {
 	if before.After(s.trim) {
 		s.trim = before
 	}
-	s.expire()
+	_, horizon := s.horizon()
+	for _, sh := range s.shards {
+		sh.dropBefore(horizon)
+	}
 }
 
 // Put stores a record under the MD5 of its partition key and tells where. The stream keeps data: do not change it.
@@ -122,9 +123,10 @@ func (s *Stream) PutTo(h record.HashKey, partitionKey string, data []byte) (shar
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, _ := s.expire()
+	now, horizon := s.horizon()
 	for _, sh := range s.shards {
 		if sh.Open() && sh.Range.Contains(h) {
+			sh.dropBefore(horizon)
 			return sh.ID, sh.put(now, partitionKey, data), nil
 		}
 	}
@@ -164,7 +166,7 @@ func (s *Stream) Shards(ctx context.Context, at record.Position) ([]record.Shard
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now, horizon := s.expire()
+	now, horizon := s.horizon()
 	moment := now
 	switch at.Kind() {
 	case record.KindNone, record.KindLatest:

@@ -100,7 +100,7 @@ func TestNumbersRiseFromParentToChildWithinOneSecond(t *testing.T) {
 	s := New("s", 1, Options{Clock: clock.Clock{NowFunc: func() time.Time { return fixed }}})
 	id, last, _ := s.Put("k", nil)
 	for range 20 {
-		sh := s.find(id)
+		sh := s.byID[id]
 		if _, _, err := s.Split(id, sh.Range.Start.Next()); err != nil {
 			t.Fatal(err)
 		}
