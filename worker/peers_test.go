@@ -81,11 +81,11 @@ func TestAFreshGroupAtLatestReplaysNothingFromBeforeItsStart(t *testing.T) {
 // The second worker finds only some of the rows that the first makes for its first listing.
 func TestAFreshGroupAtLatestReplaysNothingWhileItsRowsAreBeingMade(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 1, memstream.Options{})
+		f := newFleet(t, 2, memstream.Options{})
 		var made tally
 		f.store.Fault = func(_ context.Context, op, key string) (bool, error) {
-			if op == "Create" && key != id(2) && made.add(key) == 1 {
-				time.Sleep(3 * time.Second)
+			if op == "Create" && (key == id(2) || key == id(3)) {
+				time.Sleep(time.Duration(1+made.add(key)) * time.Second) // 2 s the first's, 3 s the second's
 			}
 			return true, nil
 		}
