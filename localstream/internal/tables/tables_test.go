@@ -3,8 +3,14 @@ package tables_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
+	"runtime"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -140,3 +146,43 @@ func wantError(t testing.TB, err error, code, message string) {
 const validation = "ValidationException"
 
 var ctx = context.Background()
+
+func wantItem(t testing.TB, got, want item) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("item is %s, want %s", show(got), show(want))
+	}
+}
+
+func show(it item) string {
+	text := "{"
+	for _, name := range slices.Sorted(maps.Keys(it)) {
+		text += name + ": " + showValue(it[name]) + " "
+	}
+	return text + "}"
+}
+
+func showValue(v value) string {
+	switch v := v.(type) {
+	case *types.AttributeValueMemberS:
+		return strconv.Quote(v.Value)
+	case *types.AttributeValueMemberN:
+		return v.Value
+	}
+	return fmt.Sprint(v)
+}
+
+// settled waits until the table and all its indexes are ACTIVE.
+func (s *server) settled(t testing.TB, table string) {
+	t.Helper()
+	for {
+		out, err := s.DescribeTable(t.Context(), &dynamodb.DescribeTableInput{TableName: &table})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out.Table.TableStatus == types.TableStatusActive {
+			return
+		}
+		runtime.Gosched()
+	}
+}
