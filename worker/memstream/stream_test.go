@@ -157,6 +157,22 @@ func TestPagesAreLimitedInBytesButHoldOneRecord(t *testing.T) {
 	}
 }
 
+func TestRecordsAreGoneWhenTheirRetentionIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New("s", 1, Options{Retention: time.Hour})
+		id, _, _ := s.Put("k", nil)
+		for _, c := range []struct {
+			wait time.Duration
+			want int
+		}{{time.Hour, 1}, {time.Millisecond, 0}} {
+			time.Sleep(c.wait)
+			if page, err := s.Open(id, record.TrimHorizon).Read(t.Context()); err != nil || len(page.Records) != c.want {
+				t.Errorf("%d records, %v, want %d", len(page.Records), err, c.want)
+			}
+		}
+	})
+}
+
 func TestTrimExpiresRecordsAndClosedShards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := New("s", 1, Options{})
