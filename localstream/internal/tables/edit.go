@@ -94,6 +94,9 @@ func (e *edit) change() stats {
 func countEdits(tx *storage.Tx, t *table, edits []edit) error {
 	for i := range edits {
 		e := &edits[i]
+		if err := e.checkBefore(tx); err != nil {
+			return err
+		}
 		change := e.change()
 		if change == (stats{}) {
 			continue
@@ -106,6 +109,18 @@ func countEdits(tx *storage.Tx, t *table, edits []edit) error {
 		e.stats = stats{now.count + change.count, now.bytes + change.bytes}
 	}
 	return nil
+}
+
+// checkBefore drops the entry before if the index is still being filled and has not got to it.
+func (e *edit) checkBefore(tx *storage.Tx) error {
+	if e.index.Status != creating || e.before.key == nil {
+		return nil
+	}
+	_, found, err := tx.Get(e.before.key)
+	if !found {
+		e.before = entry{}
+	}
+	return err
 }
 
 func (e *edit) write(tx *storage.Tx, t *table) {
