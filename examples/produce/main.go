@@ -25,10 +25,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 )
 
-const usage = `Usage: go run ./examples/produce -stream NAME -file FILE -key FIELD [flags]
+const usage = `Usage: go run ./examples/produce -stream NAME -file FILE [flags]
 
-Puts each line of FILE, a JSON object, into the stream as one record. The order of the records of
-one key is kept. At the end the last line says how many records the service has acknowledged and
+Puts each line of FILE into the stream as one record. With -key the lines are JSON objects, and
+the order of the records of one key is kept. At the end the last line says how many records the service has acknowledged and
 how many it has not: {"put":20000,"failed":0}.
 
 An acknowledgement that was lost makes produce put the records of that request again, so the stream
@@ -52,8 +52,8 @@ func main() {
 	flag.BoolVar(&o.aws, "aws", false, "use AWS, with the credentials and region of the environment, and not -endpoint")
 	flag.StringVar(&o.stream, "stream", "", "`name` of the stream")
 	flag.IntVar(&o.create, "create", 0, "make the stream with so many `shards` unless there is one")
-	flag.StringVar(&o.file, "file", "", "`file` of JSON objects, one a line; - is the standard input")
-	flag.StringVar(&o.key, "key", "", "`field` whose value is the partition key, such as origin or properties.net")
+	flag.StringVar(&o.file, "file", "", "`file` with one record a line; - is the standard input")
+	flag.StringVar(&o.key, "key", "", "JSON `field` whose value is the partition key, such as origin or properties.net; without it each line is on its own")
 	flag.IntVar(&o.rate, "rate", 0, "put at most so many `records` a second; 0 is as fast as possible")
 	flag.DurationVar(&o.patience, "patience", 2*time.Minute, "give up when nothing could be put for this `time`")
 	flag.Usage = func() {
@@ -88,8 +88,6 @@ func (o *options) validate(args int) error {
 		return fmt.Errorf("-stream is missing; want the stream's name")
 	case o.file == "":
 		return fmt.Errorf("-file is missing; want a file, or - for the standard input")
-	case o.key == "":
-		return fmt.Errorf("-key is missing; want the name of a field")
 	case o.create < 0:
 		return fmt.Errorf("-create is %d; want 0, or at least 1 shard", o.create)
 	case o.rate < 0:

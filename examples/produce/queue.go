@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/md5"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ const maxLine = 1 << 20
 // later one of its key, a batch holds at most one record of a key: the oldest that is not acknowledged.
 type queue struct {
 	lines   *bufio.Scanner
-	key     []string // the path to the field
+	key     []string // the path to the field; none makes each line its own key
 	read    int      // lines read so far
 	end     bool
 	waiting int                 // lines given to byKey and not acknowledged
@@ -39,7 +40,10 @@ type queue struct {
 }
 
 func newQueue(in io.Reader, field string) *queue {
-	q := &queue{lines: bufio.NewScanner(in), key: strings.Split(field, "."), byKey: map[string][][]byte{}}
+	q := &queue{lines: bufio.NewScanner(in), byKey: map[string][][]byte{}}
+	if field != "" {
+		q.key = strings.Split(field, ".")
+	}
 	q.lines.Buffer(make([]byte, 0, 64<<10), maxLine+1)
 	return q
 }
@@ -61,7 +65,7 @@ func (q *queue) fill() error {
 		if len(line) == 0 {
 			continue
 		}
-		key, err := keyOf(line, q.key)
+		key, err := q.keyOf(line)
 		if err != nil {
 			return fmt.Errorf("line %d: %w", q.read, err)
 		}
@@ -117,9 +121,12 @@ func (q *queue) done(acknowledged []bool) (put int) {
 	return put
 }
 
-// keyOf is the value of the field at path in a JSON object, as text.
-func keyOf(line []byte, path []string) (string, error) {
-	for _, field := range path {
+// keyOf is the value of the key's field in a JSON object, as text. Without a field it is the hash of the line.
+func (q *queue) keyOf(line []byte) (string, error) {
+	if q.key == nil {
+		return fmt.Sprintf("%x", md5.Sum(line)), nil
+	}
+	for _, field := range q.key {
 		var object map[string]json.RawMessage
 		if err := json.Unmarshal(line, &object); err != nil {
 			return "", fmt.Errorf("look for field %q: want a JSON object: %w", field, err)
@@ -129,11 +136,11 @@ func keyOf(line []byte, path []string) (string, error) {
 	key := string(line)
 	if len(line) > 0 && line[0] == '"' {
 		if err := json.Unmarshal(line, &key); err != nil {
-			return "", fmt.Errorf("field %q: %w", strings.Join(path, "."), err)
+			return "", fmt.Errorf("field %q: %w", strings.Join(q.key, "."), err)
 		}
 	}
 	if n := len([]rune(key)); n < 1 || n > 256 || key == "null" {
-		return "", fmt.Errorf("field %q is missing or has %d characters; want a key of 1 to 256", strings.Join(path, "."), n)
+		return "", fmt.Errorf("field %q is missing or has %d characters; want a key of 1 to 256", strings.Join(q.key, "."), n)
 	}
 	return key, nil
 }

@@ -86,10 +86,11 @@ func TestAKeyIsAFieldAsText(t *testing.T) {
 	for _, c := range []struct{ line, field, want string }{
 		{`{"k":"a\u00e9"}`, "k", "aé"},
 		{`{"k":17}`, "k", "17"},
+		{"no JSON", "", "7c1f7bb3f8bee22bcdd6e8ae693ebb2e"},
 		{`{"a":{"b":{"c":"x"}}}`, "a.b.c", "x"},
 		{`{"k":"` + strings.Repeat("é", 256) + `"}`, "k", strings.Repeat("é", 256)},
 	} {
-		if got, err := keyOf([]byte(c.line), strings.Split(c.field, ".")); err != nil || got != c.want {
+		if got, err := newQueue(nil, c.field).keyOf([]byte(c.line)); err != nil || got != c.want {
 			t.Errorf("%s of %.40s = %.40q, %v", c.field, c.line, got, err)
 		}
 	}
