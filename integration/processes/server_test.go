@@ -4,6 +4,7 @@ package processes
 import (
 	"flag"
 	"net"
+	"net/http"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/shoal-stream/shoal/integration/proc"
+	"github.com/shoal-stream/shoal/internal/plainbody"
 )
 
 var kills = flag.Int("kills", 10, "how often the test of killed servers kills localstream")
@@ -52,5 +54,6 @@ func (s *server) client() *kinesis.Client {
 		Region: "us-east-1", BaseEndpoint: aws.String(s.url()),
 		Credentials: credentials.NewStaticCredentialsProvider("AKIDLOCAL", "secret", ""),
 		Retryer:     func() aws.Retryer { return aws.NopRetryer{} },
+		HTTPClient:  plainbody.Wrap(http.DefaultClient),
 	})
 }

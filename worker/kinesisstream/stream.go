@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/internal/plainbody"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 )
@@ -79,7 +80,9 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 	case s.o.Limit < 1 || s.o.Limit > maxLimit:
 		s.err = fmt.Errorf("stream %s: Limit %d; want 1 to %d", s.name, s.o.Limit, maxLimit)
 	default:
-		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) { o.Retryer = aws.NopRetryer{} })
+		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) {
+			o.Retryer, o.HTTPClient = aws.NopRetryer{}, plainbody.Wrap(o.HTTPClient)
+		})
 	}
 	return s
 }
