@@ -46,6 +46,7 @@ type Ledger struct {
 	stored record.Position // the checkpoint in the lease row
 	done   record.Position // the last record of the batches that succeeded
 	given  record.Position // the last record handed over and not failed; given >= done
+	again  record.Position // up to here the stored checkpoint has covered records that come again; zero if none do
 	marked record.Position // the newest position said to be done without a write; zero if none
 }
 
@@ -57,6 +58,13 @@ func (l *Ledger) Give(last record.Position) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.given = last
+}
+
+// Restart notes that a new processor begins behind the stored checkpoint: nothing was handed to it yet.
+func (l *Ledger) Restart() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done, l.given, l.again = l.stored, l.stored, l.stored
 }
 
 // Inherit allows a checkpoint at p that an owner before prepared: what it covers was handed over then.
@@ -83,7 +91,7 @@ func (l *Ledger) Done() {
 func (l *Ledger) Fail() record.Position {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.given = l.done
+	l.given, l.again = l.done, l.stored
 	if l.marked.Compare(l.done) > 0 {
 		l.marked = l.done
 	}
@@ -106,8 +114,8 @@ func (l *Ledger) Bury(p record.Position) record.Position {
 	return l.marked
 }
 
-// Check returns whether a checkpoint at p has to be stored: not if it is stored already. A position that must not be
-// stored gives a *RangeError.
+// Check returns whether a checkpoint at p has to be stored: not if it is stored already, or lies behind the stored one
+// because the records come again after an error. A position that must not be stored gives a *RangeError.
 func (l *Ledger) Check(p record.Position) (store bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -116,6 +124,9 @@ func (l *Ledger) Check(p record.Position) (store bool, err error) {
 
 func (l *Ledger) check(p record.Position) (bool, error) {
 	if p.Kind() == record.KindSequence && p == l.stored {
+		return false, nil
+	}
+	if ofRecord(p) && p.Compare(l.stored) < 0 && p.Compare(l.again) <= 0 {
 		return false, nil
 	}
 	if !ofRecord(p) || p.Compare(l.stored) < 0 || p.Compare(l.given) > 0 {

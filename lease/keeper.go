@@ -103,6 +103,16 @@ func (k *Keeper) Mark(p record.Position) {
 	}
 }
 
+// Unmark takes back what was noted beyond p, all of it if p is zero: it turned out not to be done. What a write that is
+// under way carries stays.
+func (k *Keeper) Unmark(p record.Position) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.mark.Compare(p) > 0 {
+		k.mark = p
+	}
+}
+
 // Release gives the lease up as Store.Release says, with the last Mark, after which Run returns. Once Run has taken the
 // request up it carries it out even if ctx ends meanwhile.
 func (k *Keeper) Release(ctx context.Context, next string) error {

@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -88,4 +89,6 @@ func (t *tenure) call(op string, f func() error) error {
 }
 
 // ended reports whether err is no more than the end of ctx.
-func ended(ctx context.Context, err error) bool { return err != nil && ctx.Err() != nil }
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}

@@ -59,7 +59,7 @@ func (s *session) process(records []record.Record, behind time.Duration, attempt
 	}
 	started := t.w.clock.Now()
 	if err := t.call("ProcessRecords", func() error { return s.processor.ProcessRecords(s.ctx, batch) }); err != nil {
-		t.keeper.Mark(t.ledger.Fail())
+		t.unmark()
 		return err
 	}
 	t.ledger.Done()
@@ -71,12 +71,12 @@ func (s *session) process(records []record.Record, behind time.Duration, attempt
 	return nil
 }
 
-// trusted returns nil while the lease can be trusted. When it cannot, it waits for the keeper to say that it is lost.
+// trusted returns nil while the lease can be trusted. When it cannot, it waits for the keeper to say that it is lost, or
+// to renew it after all: an answer that was under way at the deadline may still come.
 func (t *tenure) trusted(ctx context.Context) error {
-	if ctx.Err() == nil && t.w.clock.Now().Before(t.keeper.Deadline()) {
-		return nil
+	for ctx.Err() == nil && !t.w.clock.Now().Before(t.keeper.Deadline()) {
+		_ = t.w.clock.Sleep(ctx, t.w.cfg.LeaseDuration/20)
 	}
-	<-ctx.Done()
 	return context.Cause(ctx)
 }
 
@@ -121,6 +121,6 @@ func (s *session) bury(r record.Record, cause error) error {
 	}
 	t.log.Error("record given to the dead-letter function", zap.Stringer("position", r.Position()), zap.Error(brief(cause)))
 	s.last, s.progress = r.Position(), true
-	t.keeper.Mark(t.ledger.Bury(r.Position()))
+	t.bury(r.Position())
 	return nil
 }

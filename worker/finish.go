@@ -22,10 +22,11 @@ func (s *session) finishShard() error {
 	if !s.crew.wait(s.t.w.abandon) {
 		return &ShardError{Stream: s.t.stream.Name(), Shard: s.t.shardID, Op: "Shard.Go", Err: ErrAbandoned}
 	}
-	select {
-	case err := <-s.failed:
+	if err := s.failure(nil); err != nil {
 		return err
-	default:
+	}
+	if !s.last.IsZero() { // the processor's nil says that all is done: nothing comes again if the shard moves before it is closed
+		_ = s.t.mark(s.last)
 	}
 	return s.t.closeShard(s.children)
 }

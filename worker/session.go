@@ -21,7 +21,7 @@ type session struct {
 	shard     *Shard
 	processor RecordProcessor
 	crew      crew
-	failed    chan error // one slot: the first error of a Shard.Go function
+	failed    chan error // one slot: the first error of a Shard.Go function, which also ends ctx
 	cutter    cutter
 	pages     chan fetched
 	progress  bool            // a batch was processed
@@ -37,9 +37,9 @@ func (t *tenure) runSession(parents []lease.Lease) (progress bool, err error) {
 		return false, err
 	}
 	defer s.close()
-	err = s.work()
+	err = s.failure(s.work())
 	if errors.Is(err, errShardEnd) {
-		err = s.finishShard()
+		err = s.failure(s.finishShard())
 	}
 	if errors.Is(err, errMoving) {
 		return s.progress, s.finishMoving()
@@ -50,6 +50,19 @@ func (t *tenure) runSession(parents []lease.Lease) (progress bool, err error) {
 	return s.progress, err
 }
 
+// failure is the error of a Shard.Go function if there was one, else err, which may only be what came of it.
+func (s *session) failure(err error) error {
+	if errors.Is(err, ErrAbandoned) {
+		return err
+	}
+	select {
+	case failed := <-s.failed:
+		return failed
+	default:
+		return err
+	}
+}
+
 // openSession makes the session with its processor, not yet reading.
 func (t *tenure) openSession(parents []lease.Lease) (*session, error) {
 	s := &session{t: t, failed: make(chan error, 1), pages: make(chan fetched)}
@@ -58,12 +71,21 @@ func (t *tenure) openSession(parents []lease.Lease) (*session, error) {
 	t.session = s
 	t.mu.Unlock()
 	t.lag.reset()
+	t.restart(s.ctx)
 	err := s.start(parents)
 	if err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// restart begins a new processor's lifetime: behind all that was said to be done before it.
+func (t *tenure) restart(ctx context.Context) {
+	ctx, cancel := t.w.clock.WithTimeout(ctx, t.w.cfg.LeaseDuration/3, errTake)
+	defer cancel()
+	t.storeMark(ctx)
+	t.ledger.Restart()
 }
 
 func (s *session) start(parents []lease.Lease) error {
@@ -91,10 +113,12 @@ func (s *session) start(parents []lease.Lease) error {
 	if err != nil {
 		return fmt.Errorf("NewProcessor: %w", err)
 	}
-	if at, err = t.startPosition(s.ctx, parents); err != nil { // an inherited checkpoint may have been completed
-		return err
+	if t.keeper.Lease().Checkpoint != row.Checkpoint { // the inherited checkpoint was completed
+		if at, err = t.startPosition(s.ctx, parents); err != nil {
+			return err
+		}
+		s.shard.Start = at
 	}
-	s.shard.Start = at
 	s.cutter = cutter{
 		maxRecords: t.w.cfg.MaxBatchRecords, maxBytes: t.w.cfg.MaxBatchBytes,
 		keys: s.shard.Range, dropForeign: t.w.cfg.DropForeign,
@@ -142,10 +166,12 @@ func (s *session) spawn(f func(ctx context.Context) error) {
 		if err == nil || ended(s.ctx, err) {
 			return
 		}
+		err = fmt.Errorf("Shard.Go: %w", err)
 		select {
-		case s.failed <- fmt.Errorf("Shard.Go: %w", err):
+		case s.failed <- err:
 		default:
 		}
+		s.cancel(err) // the processor may be waiting for f
 	})
 }
 
@@ -169,7 +195,9 @@ func (s *session) handOver() error {
 	defer idle.stop()
 	for {
 		select {
-		case <-s.t.moving: // before all else
+		case <-s.ctx.Done(): // before all else
+			return context.Cause(s.ctx)
+		case <-s.t.moving:
 			return errMoving
 		default:
 		}
@@ -178,8 +206,6 @@ func (s *session) handOver() error {
 			return context.Cause(s.ctx)
 		case <-s.t.moving:
 			return errMoving
-		case err := <-s.failed:
-			return err
 		case <-idle.tick():
 			if err := s.deliver(nil, 0); err != nil {
 				return err

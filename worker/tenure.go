@@ -44,6 +44,7 @@ type tenure struct {
 	moving chan struct{} // closed when the shard is to move
 	evict  chan struct{} // closed to make it move
 	saving chan struct{} // one slot: checkpoints go one at a time
+	marks  sync.Mutex    // keeps ledger and keeper agreed on the mark
 
 	throughput throughput
 	lag        lag
@@ -201,12 +202,7 @@ func (t *tenure) cancelSession(cause error) {
 func (t *tenure) release() {
 	ctx, cancel := t.w.clock.WithTimeout(t.ctx, t.w.cfg.DrainTimeout/10, errDrained)
 	defer cancel()
-	t.ledger.Stored(t.keeper.Lease().Checkpoint)
-	if p := t.ledger.Marked(); !p.IsZero() {
-		if err := t.checkpoint(ctx, p); err != nil {
-			t.survive(fmt.Errorf("store the marked checkpoint before the release: %w", err))
-		}
-	}
+	t.storeMark(ctx)
 	next := ""
 	t.mu.Lock()
 	if t.evicted {
@@ -215,6 +211,16 @@ func (t *tenure) release() {
 	t.mu.Unlock()
 	if err := t.keeper.Release(ctx, next); err != nil && t.ctx.Err() == nil {
 		t.survive(fmt.Errorf("release lease: %w", err))
+	}
+}
+
+// storeMark stores what is marked and not stored yet.
+func (t *tenure) storeMark(ctx context.Context) {
+	t.ledger.Stored(t.keeper.Lease().Checkpoint)
+	if p := t.ledger.Marked(); !p.IsZero() {
+		if err := t.checkpoint(ctx, p); err != nil {
+			t.survive(fmt.Errorf("store the marked checkpoint: %w", err))
+		}
 	}
 }
 
@@ -293,10 +299,15 @@ func (t *tenure) save(ctx context.Context, p record.Position, c lease.Change) er
 	case <-ctx.Done():
 		return fmt.Errorf("checkpoint at %v: %w", p, context.Cause(ctx))
 	}
-	t.ledger.Stored(t.keeper.Lease().Checkpoint) // a renewal may have carried a mark
+	row := t.keeper.Lease()
+	t.ledger.Stored(row.Checkpoint) // a renewal may have carried a mark
 	store, err := t.ledger.Check(p)
-	if err != nil || !store {
+	if err != nil {
 		return err
+	}
+	pending := !c.Pending.IsZero() || !row.Pending.IsZero() // also at the stored checkpoint that changes something
+	if !store && (p != row.Checkpoint || !pending) {
+		return nil
 	}
 	if err := t.keeper.Save(ctx, c); err != nil {
 		return fmt.Errorf("checkpoint at %v: %w", p, err)
@@ -312,11 +323,27 @@ func (t *tenure) save(ctx context.Context, p record.Position, c lease.Change) er
 }
 
 func (t *tenure) mark(p record.Position) error {
+	t.marks.Lock()
+	defer t.marks.Unlock()
 	if err := t.ledger.Mark(p); err != nil {
 		return err
 	}
 	t.keeper.Mark(t.ledger.Marked())
 	return nil
+}
+
+// unmark notes that the batch handed over last failed, with what was marked of it.
+func (t *tenure) unmark() {
+	t.marks.Lock()
+	defer t.marks.Unlock()
+	t.keeper.Unmark(t.ledger.Fail())
+}
+
+// bury notes that the record at p was taken as a dead letter.
+func (t *tenure) bury(p record.Position) {
+	t.marks.Lock()
+	defer t.marks.Unlock()
+	t.keeper.Mark(t.ledger.Bury(p))
 }
 
 func (t *tenure) prepare(ctx context.Context, p record.Position, state []byte) (*checkpoint.Prepared, error) {
