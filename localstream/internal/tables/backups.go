@@ -54,7 +54,7 @@ func (s *Service) updateContinuousBackups(ctx context.Context, in *updateContinu
 }
 
 func noBackups(table string) error {
-	return wire.Errorf(dynamoPrefix+"TableNotFoundException", "Table not found: %s", table)
+	return wire.Errorf("TableNotFoundException", "Table not found: %s", table)
 }
 
 func (s *Service) describeContinuousBackups(_ context.Context, in *describeTableInput) (any, error) {

@@ -9,17 +9,22 @@ import (
 	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
 
-// The prefixes with which DynamoDB names its error types.
-const (
-	dynamoPrefix   = "com.amazonaws.dynamodb.v20120810#"
-	validatePrefix = "com.amazon.coral.validate#"
-	servicePrefix  = "com.amazon.coral.service#"
-)
+// qualify gives an error type the namespace that DynamoDB's replies have.
+func qualify(kind string) string {
+	switch kind {
+	case "ValidationException":
+		return "com.amazon.coral.validate#" + kind
+	case "SerializationException", "UnknownOperationException", "InvalidSignatureException", "IncompleteSignatureException",
+		"MissingAuthenticationTokenException", "AccessDeniedException":
+		return "com.amazon.coral.service#" + kind
+	}
+	return "com.amazonaws.dynamodb.v20120810#" + kind
+}
 
 const parameterProblem = "One or more parameter values were invalid: "
 
 func invalid(format string, args ...any) error {
-	return wire.Errorf(validatePrefix+"ValidationException", format, args...)
+	return wire.Errorf("ValidationException", format, args...)
 }
 
 // asInvalid turns what the packages below complain of into a ValidationException; other errors stay as they are.
@@ -32,11 +37,11 @@ func asInvalid(prefix string, err error) error {
 }
 
 func notFound(format string, args ...any) error {
-	return wire.Errorf(dynamoPrefix+"ResourceNotFoundException", format, args...)
+	return wire.Errorf("ResourceNotFoundException", format, args...)
 }
 
 func inUse(format string, args ...any) error {
-	return wire.Errorf(dynamoPrefix+"ResourceInUseException", format, args...)
+	return wire.Errorf("ResourceInUseException", format, args...)
 }
 
 // errNoTable is the answer to item operations on a table that is not there.
@@ -44,7 +49,7 @@ func errNoTable() error { return notFound("Requested resource not found") }
 
 // conditionFailed carries the item if the caller asked for it and there is one.
 func conditionFailed(item attr.Item) error {
-	err := wire.Errorf(dynamoPrefix+"ConditionalCheckFailedException", "The conditional request failed")
+	err := wire.Errorf("ConditionalCheckFailedException", "The conditional request failed")
 	if item != nil {
 		err.Members = map[string]any{"Item": itemJSON(item)}
 	}

@@ -132,37 +132,28 @@ const Target = "DynamoDB_20120810"
 
 // Wire is the service with its table of operations.
 func (s *Service) Wire() wire.Service {
-	return wire.Service{Target: Target, JSON: "1.0", InternalError: dynamoPrefix + "InternalServerError", Operations: s.Operations()}
-}
-
-// operation adapts a typed function to a row of the table.
-func operation[In any](name string, handle func(context.Context, *In) (any, error)) wire.Operation {
-	return wire.Operation{
-		Name:   name,
-		New:    func() any { return new(In) },
-		Handle: func(ctx context.Context, in any) (any, error) { return handle(ctx, in.(*In)) },
-	}
+	return wire.Service{Target: Target, JSON: "1.0", InternalError: "InternalServerError", Qualify: qualify, Operations: s.Operations()}
 }
 
 // Operations are the operations served. Batches, transactions, time to live settings and streams belong here next.
 func (s *Service) Operations() []wire.Operation {
 	return []wire.Operation{
-		operation("CreateTable", s.createTable),
-		operation("DeleteItem", s.deleteItem),
-		operation("DeleteTable", s.deleteTable),
-		operation("DescribeContinuousBackups", s.describeContinuousBackups),
-		operation("DescribeTable", s.describeTable),
-		operation("DescribeTimeToLive", s.describeTimeToLive),
-		operation("GetItem", s.getItem),
-		operation("ListTables", s.listTables),
-		operation("ListTagsOfResource", s.listTagsOfResource),
-		operation("PutItem", s.putItem),
-		operation("Query", s.query),
-		operation("Scan", s.scan),
-		operation("TagResource", s.tagResource),
-		operation("UntagResource", s.untagResource),
-		operation("UpdateContinuousBackups", s.updateContinuousBackups),
-		operation("UpdateItem", s.updateItem),
-		operation("UpdateTable", s.updateTable),
+		wire.Op("CreateTable", s.createTable),
+		wire.Op("DeleteItem", s.deleteItem),
+		wire.Op("DeleteTable", s.deleteTable),
+		wire.Op("DescribeContinuousBackups", s.describeContinuousBackups),
+		wire.Op("DescribeTable", s.describeTable),
+		wire.Op("DescribeTimeToLive", s.describeTimeToLive),
+		wire.Op("GetItem", s.getItem),
+		wire.Op("ListTables", s.listTables),
+		wire.Op("ListTagsOfResource", s.listTagsOfResource),
+		wire.Op("PutItem", s.putItem),
+		wire.Op("Query", s.query),
+		wire.Op("Scan", s.scan),
+		wire.Op("TagResource", s.tagResource),
+		wire.Op("UntagResource", s.untagResource),
+		wire.Op("UpdateContinuousBackups", s.updateContinuousBackups),
+		wire.Op("UpdateItem", s.updateItem),
+		wire.Op("UpdateTable", s.updateTable),
 	}
 }

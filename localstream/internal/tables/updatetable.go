@@ -168,7 +168,7 @@ func (s *Service) changeIndexes(t *table, updates []indexUpdate) error {
 		}
 	}
 	if built > 1 {
-		return wire.Errorf(dynamoPrefix+"LimitExceededException", "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
+		return wire.Errorf("LimitExceededException", "Subscriber limit exceeded: Only 1 online index can be created or deleted simultaneously per table")
 	}
 	return nil
 }

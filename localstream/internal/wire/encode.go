@@ -9,6 +9,7 @@ import (
 	"math/big"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -27,7 +28,7 @@ func (e *Error) AppendJSON(b []byte) ([]byte, error) {
 	if e.Message != "" {
 		// A quirk of AWS's that clients know.
 		name := `,"message":`
-		if e.Type == "SerializationException" {
+		if strings.HasSuffix(e.Type, "SerializationException") {
 			name = `,"Message":`
 		}
 		b = appendString(append(b, name...), e.Message)

@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"hash/crc32"
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"go.uber.org/zap"
@@ -251,6 +253,11 @@ func (h *Handler) fail(x *exchange, err error) {
 	if status == 0 {
 		status = http.StatusBadRequest
 	}
+	if x.service.Qualify != nil {
+		qualified := *modelled
+		qualified.Type = x.service.Qualify(modelled.Type)
+		modelled = &qualified
+	}
 	h.reply(x, status, modelled)
 }
 
@@ -275,6 +282,9 @@ func (h *Handler) send(x *exchange, status int, body []byte) {
 	header := x.w.Header()
 	header.Set("Content-Type", x.mediaType)
 	header.Set("Content-Length", itoa(len(body)))
+	if x.service.JSON == "1.0" { // DynamoDB's; SDKs complain of replies without it
+		header.Set("X-Amz-Crc32", strconv.FormatUint(uint64(crc32.ChecksumIEEE(body)), 10))
+	}
 	x.w.WriteHeader(status)
 	_, _ = x.w.Write(body) // an error means that the client went away
 }

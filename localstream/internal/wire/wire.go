@@ -49,7 +49,9 @@ type Service struct {
 	JSON string
 	// InternalError is the error type for failures that are not the caller's, such as "InternalFailure".
 	InternalError string
-	Operations    []Operation
+	// Qualify gives an error type the form that the service's replies have. Nil leaves types as they are.
+	Qualify    func(kind string) string
+	Operations []Operation
 }
 
 // An Operation is one row of the table, whatever the encoding. See the package comment for what inputs and outputs
