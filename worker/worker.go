@@ -92,7 +92,7 @@ func (w *Worker) ID() string { return w.cfg.WorkerID }
 func (w *Worker) Run(ctx context.Context) error {
 	w.mu.Lock()
 	again := w.ran
-	w.ran, w.running = true, true
+	w.ran, w.running = true, w.running || !again
 	w.mu.Unlock()
 	if again {
 		return errors.New("worker: Run was called before; make a new Worker")
