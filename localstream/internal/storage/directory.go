@@ -34,7 +34,7 @@ func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
 			err = fmt.Errorf("data directory %s: %w", dir, err)
 		}
 	}()
-	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDirectory(fsys, dir); err != nil {
 		return "", nil, fmt.Errorf("cannot be made: %w", err)
 	}
 	names, err := fsys.List(dir)
@@ -51,7 +51,7 @@ func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
 		}
 	}
 	path = fsys.PathJoin(dir, storeName)
-	if err := fsys.MkdirAll(path, 0o700); err != nil {
+	if err := makeDirectory(fsys, path); err != nil {
 		return "", nil, fmt.Errorf("cannot be written: %w", err)
 	}
 	lock, err := pebble.LockDirectory(path, fsys)
@@ -68,6 +68,35 @@ func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
 		}
 	}
 	return path, lock, nil
+}
+
+// makeDirectory makes dir with mode 0700, and its parents, so that they are there after a power cut.
+func makeDirectory(fsys vfs.FS, dir string) error {
+	_, err := fsys.Stat(dir)
+	if err == nil {
+		return fsys.MkdirAll(dir, 0o700) // says so if it is not a directory
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := fsys.PathDir(dir)
+	if parent != dir && parent != "." {
+		if err := makeDirectory(fsys, parent); err != nil {
+			return err
+		}
+	}
+	if err := fsys.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return syncDirectory(fsys, parent)
+}
+
+func syncDirectory(fsys vfs.FS, dir string) error {
+	d, err := fsys.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // heldElsewhere tells a lock that is taken from one that cannot be made. A second store in this process gets an
@@ -134,9 +163,5 @@ func writeMarker(fsys vfs.FS, dir string) error {
 	if err := fsys.Rename(temp, fsys.PathJoin(dir, markerName)); err != nil {
 		return err
 	}
-	d, err := fsys.OpenDir(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncDirectory(fsys, dir)
 }

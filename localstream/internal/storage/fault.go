@@ -1,9 +1,7 @@
 package storage
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,55 +52,82 @@ type logger struct {
 
 func (l logger) Infof(format string, args ...any) { l.Debugf(format, args...) }
 
-// Fatalf breaks the store. The database expects that it does not return, except after a commit: there it holds no
-// lock, and the writer looks at the fault.
+// Fatalf breaks the store. The database expects that it does not return.
 func (l logger) Fatalf(format string, args ...any) {
 	cause := fmt.Errorf(format, args...)
-	l.fault.set(cause)
-	if !l.fault.armed.Load() || strings.Contains(format, "fatal commit error") {
-		return
+	if !l.fault.armed.Load() {
+		panic(cause) // while opening, the goroutine is our caller's
 	}
 	l.fault.park(cause)
 }
 
-// guardedFS parks the database where an error would make it panic in a state that cannot be left: when it starts a
-// new log. Once open, a directory that cannot be synced or a log that cannot be made breaks the store.
+// guardedFS parks the database where an error would make it panic in a state that cannot be left: at its log. Once
+// the store is open, a log that cannot be made, written or synced breaks it.
 type guardedFS struct {
 	vfs.FS
 	fault *fault
 }
 
+// Unwrap is the file system without the guard.
 func (g *guardedFS) Unwrap() vfs.FS { return g.FS }
 
-func (g *guardedFS) check(doing, name string, err error) error {
-	if err != nil && g.fault.armed.Load() && !errors.Is(err, fs.ErrNotExist) {
-		g.fault.park(fmt.Errorf("%s %s: %w", doing, name, err))
+func (f *fault) check(doing, name string, err error) error {
+	if err != nil && f.armed.Load() {
+		f.park(fmt.Errorf("%s %s: %w", doing, name, err))
 	}
 	return err
 }
 
-func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := g.FS.Create(name, c)
-	return f, g.check("creating", name, err)
-}
+func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
 
-func (g *guardedFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	f, err := g.FS.ReuseForWrite(oldname, newname, c)
-	return f, g.check("reusing", newname, err)
-}
-
-func (g *guardedFS) OpenDir(name string) (vfs.File, error) {
-	f, err := g.FS.OpenDir(name)
-	if err != nil {
+// guard wraps a new log, or a directory, whose changes must be durable.
+func (g *guardedFS) guard(name string, f vfs.File, err error) (vfs.File, error) {
+	if err := g.fault.check("making", name, err); err != nil {
 		return nil, err
 	}
-	return &guardedDir{File: f, fs: g, name: name}, nil
+	return &guardedFile{File: f, fault: g.fault, name: name}, nil
 }
 
-type guardedDir struct {
+// Create makes a file.
+func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.Create(name, c)
+	if isLog(name) {
+		return g.guard(name, f, err)
+	}
+	return f, err
+}
+
+// ReuseForWrite makes a file out of an old one.
+func (g *guardedFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := g.FS.ReuseForWrite(oldname, newname, c)
+	if isLog(newname) {
+		return g.guard(newname, f, err)
+	}
+	return f, err
+}
+
+// OpenDir opens a directory to sync it.
+func (g *guardedFS) OpenDir(name string) (vfs.File, error) {
+	f, err := g.FS.OpenDir(name)
+	return g.guard(name, f, err)
+}
+
+type guardedFile struct {
 	vfs.File
-	fs   *guardedFS
-	name string
+	fault *fault
+	name  string
 }
 
-func (d *guardedDir) Sync() error { return d.fs.check("syncing directory", d.name, d.File.Sync()) }
+func (f *guardedFile) Write(b []byte) (int, error) {
+	n, err := f.File.Write(b)
+	return n, f.fault.check("writing", f.name, err)
+}
+
+func (f *guardedFile) Sync() error { return f.fault.check("syncing", f.name, f.File.Sync()) }
+
+func (f *guardedFile) SyncData() error { return f.fault.check("syncing", f.name, f.File.SyncData()) }
+
+func (f *guardedFile) SyncTo(length int64) (bool, error) {
+	full, err := f.File.SyncTo(length)
+	return full, f.fault.check("syncing", f.name, err)
+}

@@ -103,6 +103,7 @@ func (s *Store) open(o Options) (err error) {
 	po := &pebble.Options{
 		FS:                          &guardedFS{FS: s.fs, fault: s.fault},
 		Lock:                        lock,
+		EventListener:               &pebble.EventListener{BackgroundError: s.fault.set},
 		Logger:                      logger{s.log.Sugar(), s.fault},
 		FormatMajorVersion:          pebble.FormatNewest,
 		DisableWAL:                  o.Memory,
@@ -114,10 +115,13 @@ func (s *Store) open(o Options) (err error) {
 		BytesPerSync:                1 << 20,
 	}
 	if s.db, err = pebble.Open(path, po); err != nil {
-		lock.Close()
+		_ = lock.Close()
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
 	}
 	s.lock = lock
+	if err := s.fault.err(); err != nil {
+		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
+	}
 	s.fault.armed.Store(true)
 	return nil
 }

@@ -32,6 +32,18 @@ type request struct {
 
 // run is the writer: the only goroutine that writes to the database.
 func (s *Store) run() {
+	ended := false
+	defer func() {
+		if !ended { // an update called runtime.Goexit, as a test's FailNow does
+			s.fault.set(errors.New("storage: an update ended the writer's goroutine"))
+		}
+	}()
+	s.groups()
+	ended = true
+}
+
+// groups commits group after group until the store closes or breaks.
+func (s *Store) groups() {
 	batch := s.db.NewBatch(pebble.WithMaxRetainedSizeBytes(2 * maxGroupBytes))
 	var members []*request
 	for {
