@@ -41,13 +41,12 @@ func (s *Service) createTable(ctx context.Context, in *createTableInput) (any, e
 		}
 		t.Number = number
 		tx.Set(numberKey(), binary.BigEndian.AppendUint64(nil, number+1))
-		s.save(tx, t)
+		s.saveAndSettle(tx, t)
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.settle(t)
 	return &dynamodb.CreateTableOutput{TableDescription: s.describe(t.during(creating), stats{}, nil)}, nil
 }
 
@@ -138,15 +137,10 @@ func (t *table) setIndexes(member string, defs []indexDefinition, global bool) e
 	return nil
 }
 
-// during is t as it is described while a change is under way.
+// during is t while a change is under way.
 func (t *table) during(status string) *table {
 	c := t.clone()
 	c.Status = status
-	for _, x := range c.Indexes {
-		if status == creating && x.Global {
-			x.Status = creating
-		}
-	}
 	return c
 }
 

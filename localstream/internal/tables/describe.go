@@ -80,8 +80,12 @@ func (s *Service) describeIndex(d *types.TableDescription, t *table, x *index, s
 		})
 		return
 	}
+	status := x.Status
+	if t.Status == creating {
+		status = creating // with its table
+	}
 	g := types.GlobalSecondaryIndexDescription{
-		IndexName: &x.Name, IndexArn: arn, KeySchema: describeKey(x.Key), Projection: projection, IndexStatus: types.IndexStatus(x.Status),
+		IndexName: &x.Name, IndexArn: arn, KeySchema: describeKey(x.Key), Projection: projection, IndexStatus: types.IndexStatus(status),
 		ProvisionedThroughput: x.Throughput.describe(), ItemCount: &size.count, IndexSizeBytes: &size.bytes,
 	}
 	if x.Status == creating && t.Status == updating {

@@ -127,6 +127,10 @@ func TestRefusedItems(t *testing.T) {
 			ExpressionAttributeValues: item{":v": num("1")}})
 		return err
 	}
+	s.put(t, "t-1", item{"p": str("deep"), "s": bin(1), "x": nested(20), "y": nested(20)})
+	_, err = s.UpdateItem(ctx, &dynamodb.UpdateItemInput{TableName: table, Key: item{"p": str("deep"), "s": bin(1)},
+		UpdateExpression: aws.String("SET x" + strings.Repeat("[0]", 19) + " = y")})
+	wantError(t, err, validation, "Nesting Levels have exceeded supported limits")
 	wantError(t, update("SET p = :v"), validation, "One or more parameter values were invalid: Cannot update attribute p. This attribute is part of the key")
 	wantError(t, update("SET s.x = :v"), validation, "Key attributes must be scalars; list random access '[]' and map lookup '.' are not allowed: Key: s")
 	wantError(t, update("SET gone.x = :v"), validation, "The document path provided in the update expression is invalid for update")

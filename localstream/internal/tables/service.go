@@ -52,6 +52,9 @@ type Service struct {
 	ctx    context.Context // of background work, ended by Close
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup
+
+	mu     sync.Mutex // guards closed, and tasks' counting up
+	closed bool
 }
 
 // New serves the tables in store and takes up the work on them that was under way. Close the service before the store.
@@ -74,6 +77,9 @@ func New(store *storage.Store, o Options) (*Service, error) {
 
 // Close ends the background work. Operations must not be called any more.
 func (s *Service) Close() {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	s.cancel()
 	s.tasks.Wait()
 }
@@ -109,6 +115,13 @@ func (s *Service) save(tx *storage.Tx, t *table) {
 	tx.Set(metaKey(t.Name), t.encode())
 	s.newest[t.Name] = t
 	tx.OnCommit(s.publish)
+}
+
+// saveAndSettle is save for a table that has to come to rest. The task starts with the commit, whether or not anybody
+// still waits for the answer.
+func (s *Service) saveAndSettle(tx *storage.Tx, t *table) {
+	s.save(tx, t)
+	tx.OnCommit(func() { s.settle(t) })
 }
 
 // forget removes t and all that belongs to it.

@@ -16,9 +16,11 @@ import (
 // backfillStep is how many items one update of the store adds to a new index: few enough not to hold up other writes.
 const backfillStep = 256
 
-// settle starts the task that brings the table, as just stored, to rest.
+// settle starts the task that brings the table, as just stored, to rest, if it is not.
 func (s *Service) settle(t *table) {
-	if t.Status == active {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t.Status == active || s.closed {
 		return
 	}
 	s.tasks.Go(func() {

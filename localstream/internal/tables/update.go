@@ -80,6 +80,9 @@ func update(in *writeInput, ch changes, old attr.Item) (attr.Item, error) {
 	if it.Size() > attr.MaxItemSize {
 		return nil, invalid("Item size to update has exceeded the maximum allowed size")
 	}
+	if it.TooDeep() {
+		return nil, invalid("Nesting Levels have exceeded supported limits")
+	}
 	return it, nil
 }
 

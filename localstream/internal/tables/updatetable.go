@@ -51,7 +51,7 @@ func (s *Service) updateTable(ctx context.Context, in *updateTableInput) (any, e
 		if err := s.change(t, in); err != nil {
 			return err
 		}
-		s.save(tx, t)
+		s.saveAndSettle(tx, t)
 		return nil
 	})
 	if err != nil {
@@ -61,7 +61,6 @@ func (s *Service) updateTable(ctx context.Context, in *updateTableInput) (any, e
 	if err != nil {
 		return nil, err
 	}
-	s.settle(t)
 	return &dynamodb.UpdateTableOutput{TableDescription: s.describe(t, total, perIndex)}, nil
 }
 
@@ -245,15 +244,12 @@ func (s *Service) deleteTable(ctx context.Context, in *deleteTableInput) (any, e
 		if s.o.Delay == 0 {
 			s.forget(tx, old)
 		} else {
-			s.save(tx, t)
+			s.saveAndSettle(tx, t)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, err
-	}
-	if s.o.Delay > 0 {
-		s.settle(t)
 	}
 	return &dynamodb.DeleteTableOutput{TableDescription: s.describe(t, stats{}, nil)}, nil
 }

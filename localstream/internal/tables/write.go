@@ -172,7 +172,10 @@ func (s *Service) write(ctx context.Context, w *writing) (change, error) {
 		done = c
 		return err
 	})
-	return done, err
+	if err != nil {
+		return change{}, err // the update may still be running: done is not ours
+	}
+	return done, nil
 }
 
 // writeIn is write within an update: first all that can fail, then the changes. A transaction will run it for several.

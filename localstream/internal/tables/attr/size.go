@@ -51,6 +51,36 @@ func (v Value) Size() int {
 	return 0
 }
 
+// TooDeep reports whether lists and maps are nested deeper than MaxNesting.
+func (it Item) TooDeep() bool {
+	for _, v := range it {
+		if v.deeperThan(MaxNesting) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v Value) deeperThan(levels int) bool {
+	if v.Kind != L && v.Kind != M {
+		return false
+	}
+	if levels == 0 {
+		return true
+	}
+	for _, e := range v.List {
+		if e.deeperThan(levels - 1) {
+			return true
+		}
+	}
+	for _, e := range v.Map {
+		if e.deeperThan(levels - 1) {
+			return true
+		}
+	}
+	return false
+}
+
 // numberSize is one byte for each pair of digits (pairs are aligned on the decimal exponent), one for the exponent and
 // one for a minus sign.
 func numberSize(number string) int {
