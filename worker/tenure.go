@@ -417,7 +417,7 @@ func (t *tenure) status(now time.Time) ShardStatus {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return ShardStatus{
-		Stream: t.stream.Name(), Shard: t.shardID, State: t.state, Checkpoint: t.ledger.Checkpoint(), Lag: t.lag.at(now),
+		Stream: t.stream.Name(), Shard: t.shardID, State: t.state, Checkpoint: t.keeper.Lease().Checkpoint, Lag: t.lag.at(now),
 		Records: t.records, Bytes: t.bytes, Foreign: t.foreign, FailingSince: t.failing.since, LastError: t.lastErr,
 	}
 }
