@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/shoal-stream/shoal/integration/proc"
+	"github.com/shoal-stream/shoal/internal/plainbody"
 	"github.com/shoal-stream/shoal/lease/dynamo"
 	"github.com/shoal-stream/shoal/worker"
 	"github.com/shoal-stream/shoal/worker/kinesisstream"
@@ -110,15 +111,12 @@ func serve(tb testing.TB) aws.Config {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	url := line[strings.Index(line, "http://"):]
-	if i := strings.IndexByte(url, ' '); i > 0 {
-		url = url[:i]
-	}
+	url := "http://" + strings.TrimPrefix(line, "ready ")
 	return aws.Config{
 		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("AKIDLOCAL", "secret", ""),
-		HTTPClient: &http.Client{Transport: &http.Transport{
+		HTTPClient: plainbody.Wrap(&http.Client{Transport: &http.Transport{
 			MaxIdleConnsPerHost: 100, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
-		}},
+		}}),
 	}
 }
 

@@ -62,7 +62,7 @@ func Start(tb testing.TB, name, program string, args ...string) *Process {
 	tb.Cleanup(func() {
 		p.Kill()
 		if tb.Failed() {
-			tb.Logf("%s, last lines:\n%s", name, strings.Join(p.tail(40), "\n"))
+			tb.Logf("%s, last lines:\n%s", name, strings.Join(p.tail(4000), "\n"))
 		}
 	})
 	return p
