@@ -34,3 +34,21 @@ func BenchmarkRenew(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkScan is the leader's read of a fleet's 1,000 leases, without the client.
+func BenchmarkScan(b *testing.B) {
+	s := open(b, vfs.NewMem(), tables.Options{})
+	defer s.close(b)
+	s.create(b, simple("app", "leaseKey"))
+	for i := range 1000 {
+		s.put(b, "app", item{"leaseKey": str(fmt.Sprint("shardId-", i)), "leaseCounter": num(fmt.Sprint(i)), "leaseOwner": str("worker-1"),
+			"checkpoint": str("49590338271490256608559692538361571095921575989136588898"), "checkpointSubSequenceNumber": num("0"),
+			"ownerSwitchesSinceCheckpoint": num("0"), "entityType": str("LEASE"), "startingHashKey": str("0"), "endingHashKey": str("340282366920938463463374607431768211455")})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if status, _ := s.raw(b, "Scan", `{"TableName":"app"}`); status != 200 {
+			b.Fatal(status)
+		}
+	}
+}

@@ -37,18 +37,32 @@ func (s *Service) getItem(_ context.Context, in *getInput) (any, error) {
 	if err := checkScalarKeys(t, paths); err != nil {
 		return nil, err
 	}
-	it, err := s.read(t, in.Key)
+	reply := &itemReply{member: "Item", units: consumed{detail: in.ReturnConsumedCapacity, table: name}}
+	size, err := s.fetch(reply, t, in.Key, paths)
 	if err != nil {
 		return nil, err
 	}
-	reply := &itemReply{member: "Item", item: it, units: consumed{detail: in.ReturnConsumedCapacity, table: name}}
-	if reply.units.wanted() {
-		reply.units.base = readUnits(it.Size(), in.ConsistentRead)
-	}
-	if it != nil && paths != nil {
-		reply.item = expr.Project(it, paths)
-	}
+	reply.units.base = readUnits(size, in.ConsistentRead)
 	return reply, nil
+}
+
+// fetch puts the item, or what it has at the paths, into the reply and returns the item's size.
+func (s *Service) fetch(reply *itemReply, t *table, key attr.Item, paths []expr.Path) (size int, err error) {
+	storageKey, _ := t.base.storageKey(t, key)
+	value, found, err := s.store.Get(storageKey)
+	if err != nil || !found {
+		return 0, err
+	}
+	if paths == nil {
+		reply.stored, size, err = attr.AppendStored(nil, value)
+		return size, err
+	}
+	it, err := attr.Decode(value)
+	if err != nil {
+		return 0, err
+	}
+	reply.item = expr.Project(it, paths)
+	return it.Size(), nil
 }
 
 func (s *Service) getProjection(in *getInput) ([]expr.Path, error) {

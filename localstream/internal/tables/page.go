@@ -35,34 +35,55 @@ func (s *Service) run(r *reading) (*pageReply, error) {
 		return nil, err
 	}
 	defer it.Close()
-	reply := &pageReply{countOnly: r.countOnly, items: []attr.Item{}}
+	reply := &pageReply{countOnly: r.countOnly}
 	size, tableSize := 0, 0
-	var last attr.Item
+	var last []byte
 	for ok := r.first(it); ok && (r.limit == 0 || reply.scanned < r.limit) && size < maxPage; ok = r.next(it) {
-		entry, err := attr.Decode(it.Value())
+		last = append(last[:0], it.Value()...)
+		entrySize, wholeSize, err := s.take(r, reply, last)
 		if err != nil {
 			return nil, err
 		}
-		last = entry
-		size += entry.Size()
+		size += entrySize
+		tableSize += wholeSize
 		reply.scanned++
-		if r.whole {
-			if entry, err = s.read(r.table, entry); err != nil {
-				return nil, err
-			}
-			tableSize += entry.Size()
-		}
-		r.collect(reply, entry)
 	}
 	if err := it.Error(); err != nil {
 		return nil, err
 	}
 	if r.limit > 0 && reply.scanned >= r.limit || size >= maxPage {
-		reply.last = last.Project(r.index.startKey(r.table))
+		entry, err := attr.Decode(last)
+		if err != nil {
+			return nil, err
+		}
+		reply.last = entry.Project(r.index.startKey(r.table))
 	}
 	r.count(size, tableSize, reply.scanned)
 	reply.units = r.units
 	return reply, nil
+}
+
+// take adds one entry to the reply if it passes, and returns its size and that of the item it was completed to.
+func (s *Service) take(r *reading, reply *pageReply, stored []byte) (size, wholeSize int, err error) {
+	if r.filter == nil && r.paths == nil && !r.whole && !r.countOnly {
+		reply.count++
+		reply.items, size, err = attr.AppendStored(reply.items, stored)
+		reply.items = append(reply.items, ',')
+		return size, 0, err
+	}
+	entry, err := attr.Decode(stored)
+	if err != nil {
+		return 0, 0, err
+	}
+	size = entry.Size()
+	if r.whole {
+		if entry, err = s.read(r.table, entry); err != nil || entry == nil {
+			return size, 0, err // nil: deleted since this page was begun
+		}
+		wholeSize = entry.Size()
+	}
+	r.collect(reply, entry)
+	return size, wholeSize, nil
 }
 
 func (r *reading) first(it *storage.Iter) bool {
@@ -96,7 +117,7 @@ func (r *reading) collect(reply *pageReply, entry attr.Item) {
 	if r.paths != nil {
 		entry = expr.Project(entry, r.paths)
 	}
-	reply.items = append(reply.items, entry)
+	reply.items = append(entry.AppendJSON(reply.items), ',')
 }
 
 // count charges for all that was read, filtered or not. Items completed from the table are charged one by one there.

@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"bytes"
 	"strconv"
 
 	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
@@ -16,15 +17,21 @@ func (it itemJSON) AppendJSON(b []byte) ([]byte, error) { return attr.Item(it).A
 type itemReply struct {
 	member string // Item or Attributes
 	item   attr.Item
+	stored []byte // in place of item: its JSON
 	units  consumed
 }
 
 // AppendJSON appends the reply.
 func (r *itemReply) AppendJSON(b []byte) ([]byte, error) {
 	b = append(b, '{')
-	if r.item != nil {
+	if r.item != nil || r.stored != nil {
 		b = append(append(append(b, '"'), r.member...), '"', ':')
-		b = append(r.item.AppendJSON(b), ',')
+		if r.stored != nil {
+			b = append(b, r.stored...)
+		} else {
+			b = r.item.AppendJSON(b)
+		}
+		b = append(b, ',')
 	}
 	return closeObject(r.units.appendTo(b)), nil
 }
@@ -40,7 +47,7 @@ func closeObject(b []byte) []byte {
 // pageReply answers Query and Scan.
 type pageReply struct {
 	countOnly bool
-	items     []attr.Item
+	items     []byte // JSON, each with a comma behind
 	count     int
 	scanned   int
 	last      attr.Item // LastEvaluatedKey, nil at the end
@@ -54,12 +61,7 @@ func (r *pageReply) AppendJSON(b []byte) ([]byte, error) {
 	b = append(b, ',')
 	if !r.countOnly {
 		b = append(b, `"Items":[`...)
-		for i, it := range r.items {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = it.AppendJSON(b)
-		}
+		b = append(b, bytes.TrimSuffix(r.items, []byte{','})...)
 		b = append(b, ']', ',')
 	}
 	if r.last != nil {

@@ -147,7 +147,14 @@ func TestItemsKeepTheirFormThroughJSONAndStorage(t *testing.T) {
 	if err != nil || !EqualItems(it, back) {
 		t.Errorf("stored form reads back as %v, %v", back, err)
 	}
+	text, size, err := AppendStored([]byte("before"), stored)
+	if err != nil || string(text) != "before"+everyKind || size != it.Size() {
+		t.Errorf("transcoded to %s, size %d of %d, %v", text, size, it.Size(), err)
+	}
 	for i := range stored {
+		if _, _, err := AppendStored(nil, stored[:i]); err == nil {
+			t.Errorf("the first %d of %d bytes were transcoded", i, len(stored))
+		}
 		if _, err := Decode(stored[:i]); err == nil {
 			t.Errorf("the first %d of %d bytes were accepted", i, len(stored))
 		}
@@ -240,8 +247,15 @@ func FuzzDecode(f *testing.F) {
 	f.Add(append([]byte{1, 1, 0}, bytes.Repeat([]byte{7, 1}, 100)...))
 	f.Fuzz(func(t *testing.T, stored []byte) {
 		it, err := Decode(stored)
+		_, size, err2 := AppendStored(nil, stored)
+		if (err == nil) != (err2 == nil) {
+			t.Fatalf("decoding gives %v, transcoding %v", err, err2)
+		}
 		if err != nil {
 			return
+		}
+		if canonical := Encode(nil, it); bytes.Equal(canonical, stored) && size != it.Size() {
+			t.Fatalf("transcoding gives size %d of %d", size, it.Size())
 		}
 		again, err := Decode(Encode(nil, it))
 		if err != nil || !EqualItems(it, again) {

@@ -43,14 +43,8 @@ func (v Value) appendJSON(dst []byte) []byte {
 		dst = appendQuoted(dst, v.Str)
 	case B:
 		dst = appendBinary(dst, v.Str)
-	case BOOL:
-		if v.Bool {
-			dst = append(dst, "true"...)
-		} else {
-			dst = append(dst, "false"...)
-		}
-	case NULL:
-		dst = append(dst, "true"...)
+	case BOOL, NULL:
+		dst = appendTruth(dst, v)
 	case M:
 		dst = v.Map.AppendJSON(dst)
 	case L:
@@ -61,6 +55,14 @@ func (v Value) appendJSON(dst []byte) []byte {
 		dst = appendArray(dst, v.Set, appendBinary)
 	}
 	return append(dst, '}')
+}
+
+// appendTruth writes the content of a BOOL or NULL.
+func appendTruth(dst []byte, v Value) []byte {
+	if v.Bool || v.Kind == NULL {
+		return append(dst, "true"...)
+	}
+	return append(dst, "false"...)
 }
 
 func appendArray[E any](dst []byte, elements []E, one func([]byte, E) []byte) []byte {

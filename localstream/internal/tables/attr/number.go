@@ -210,7 +210,7 @@ func arithmetic(a, b string, subtract bool) (string, error) {
 // normalized splits canonical text into its significant digits and the exponent of the first of them in scientific
 // notation. Zero has no digits.
 func normalized(number string) (negative bool, digits string, exponent int) {
-	if number == "0" {
+	if number == "0" || number == "" {
 		return false, "", 0
 	}
 	negative, digits, exponent, _ = scanNumber(number)
