@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"context"
 	_ "embed"
@@ -118,14 +117,15 @@ func (f *feed) count() int {
 	return f.put
 }
 
-// busiest is the shard with the most events, and how many those are.
-func (f *feed) busiest() (shard string, events int) {
+// busiest is the shard with the most events, "" before the first.
+func (f *feed) busiest() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	busiest := ""
 	for id, n := range f.shards {
-		if c := cmp.Compare(n, events); c > 0 || c == 0 && id < shard {
-			shard, events = id, n
+		if most := f.shards[busiest]; n > most || n == most && id < busiest {
+			busiest = id
 		}
 	}
-	return shard, events
+	return busiest
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -126,11 +125,11 @@ func (p *play) acts(ctx context.Context) error {
 // crash kills the worker of alerts that has the busiest shard.
 func (p *play) crash(ctx context.Context) error {
 	for {
-		busiest, events := p.feed.busiest()
+		busiest := p.feed.busiest()
 		if m := p.alerts.owner(busiest); m != nil {
 			p.orphans = m.shards()
 			p.crashed, p.crashedAt = m, m.crash()
-			p.screen.announce("%s crashes with %s, the busiest (%d events), and releases nothing", m.id, list(p.orphans), events)
+			p.screen.announce("%s crashes; it had %s, the busiest, and releases nothing", m.id, short(busiest))
 			return nil
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil { // on its way from one worker to another
@@ -179,15 +178,6 @@ func (p *play) status() string {
 		text += fmt.Sprintf(" │ %s×%d: %d, %d behind", f.application, workers, done, max(0, put-done))
 	}
 	return text
-}
-
-// list names shards: "shard 0, shard 2".
-func list(shards []string) string {
-	names := make([]string, len(shards))
-	for i, s := range shards {
-		names[i] = short(s)
-	}
-	return strings.Join(names, ", ")
 }
 
 // pause waits for d; it returns the cause if ctx ends before.

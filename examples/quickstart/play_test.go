@@ -41,7 +41,7 @@ func TestTheWholeShow(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 		text := out.String()
-		for _, want := range []string{"alerts-4 joins", "is split", "are merged", "crashes with", "M 6.4  22km NNE of Hualian, Taiwan", "ci 386  M 0.9"} {
+		for _, want := range []string{"alerts-4 joins", "is split", "are merged", "crashes; it had shard 0", "M 6.4  22km NNE of Hualian, Taiwan", "ci 386  M 0.9"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("the output lacks %q", want)
 			}

@@ -70,7 +70,7 @@ func (p *play) split(ctx context.Context) error {
 	if err := p.active(ctx); err != nil {
 		return err
 	}
-	busiest, _ := p.feed.busiest()
+	busiest := p.feed.busiest()
 	open, err := p.openShards(ctx)
 	if err != nil {
 		return err
