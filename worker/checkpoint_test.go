@@ -135,19 +135,19 @@ func TestPrepareRefusesAndReplaces(t *testing.T) {
 func TestAMarkIsCarriedByTheNextRenewalAndByTheRelease(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{})
-		writes := map[string]int{}
-		f.store.Fault = func(_ context.Context, op, _ string) (bool, error) { writes[op]++; return true, nil }
+		var writes tally
+		f.store.Fault = func(_ context.Context, op, _ string) (bool, error) { writes.add(op); return true, nil }
 		a := f.start("a", processing(func(_ context.Context, s *worker.Shard, b *worker.Batch, _ func() error) error {
 			f.log.add("a", 0, s.ID, b.Records)
 			s.Mark(b.Last())
 			return nil
 		}))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		first := f.putIn(id(0), 10)[9]
 		f.all(5 * time.Second)
-		renewed := writes[memory.OpRenew]
+		renewed := writes.of(memory.OpRenew)
 		f.until("a renewal has carried the mark", 3400*time.Millisecond, func() bool { return f.row(id(0)).Checkpoint == first })
-		if n := writes[memory.OpRenew] - renewed; n != 1 {
+		if n := writes.of(memory.OpRenew) - renewed; n != 1 {
 			t.Errorf("%d writes for a mark, want the renewal that was due", n)
 		}
 		if got := a.Status().Shards[0].Checkpoint; got != first {
@@ -230,14 +230,14 @@ func TestEveryCallOfTheTableMayFailOnceInEitherWay(t *testing.T) {
 		f.store.Fault = func(context.Context, string, string) (bool, error) { return fail(int(n.Add(1))) }
 		f.put(20)
 		a := f.start("a", nil)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		b := f.start("b", nil)
 		f.split(id(0))
 		f.put(20)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		f.merge(id(3), id(1))
 		f.put(20)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		stop(t, a)
 		f.put(20)
 		f.all(30 * time.Second)
@@ -325,7 +325,7 @@ func TestStartAtSaysWhereATenureBegins(t *testing.T) {
 			}
 			return nil
 		})))
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		stop(t, a)
 		if first[id(0)] != zero[7] || first[id(1)] != one[0] {
 			t.Errorf("began with %v, want the record behind StartAt's position, and the first where that is zero", first)
@@ -391,7 +391,7 @@ func TestSeveralStreamsInOneWorker(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
-		time.Sleep(20 * time.Second)
+		pass(20 * time.Second)
 		rows, _ := store.List(t.Context())
 		for _, row := range rows {
 			stream := fmt.Sprintf("123456789012:x:%d", created)
@@ -438,7 +438,7 @@ func TestATableOfTheOtherModalityIsRefused(t *testing.T) {
 						c.Streams = append(c.Streams, memstream.New("t", 1, memstream.Options{}))
 					}
 				})
-				time.Sleep(10 * time.Second)
+				pass(10 * time.Second)
 				if err := a.Status().LastError; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), row.Key) {
 					t.Errorf("Status tells of %v, want the row and that its application %s", err, want)
 				}
@@ -459,7 +459,7 @@ func TestTwinsAreReportedAndLoseNothing(t *testing.T) {
 			c.Hooks.Twin = func(workerID string) { reports.add(workerID) }
 		}
 		one := f.start("same", hook)
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		two := f.start("same", hook)
 		for range 60 {
 			f.put(10)
@@ -491,7 +491,7 @@ func TestAWorkerTakesNoMoreThanMaxLeases(t *testing.T) {
 		b, c := f.start("b", three), f.start("c", nil)
 		f.put(100)
 		f.all(40 * time.Second)
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		for _, m := range []*member{a, b} {
 			if n := len(m.Status().Shards); n != 3 {
 				t.Errorf("%d leases, want 3", n)
@@ -516,13 +516,13 @@ func TestStatusTellsStatesCountsAndLag(t *testing.T) {
 			t.Errorf("at first: %+v", s)
 		}
 		f.until("both shards run", 5*time.Second, func() bool { return a.state(id(0)) == worker.Processing && a.state(id(1)) == worker.Processing })
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		if s := a.Status(); s.Lag != 0 || s.LastError != nil || s.Fleet["a"] != 2 {
 			t.Errorf("idle: %+v", s)
 		}
 		f.putIn(id(0), 30)
 		last := f.putIn(id(1), 10)[9]
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		s := a.Status()
 		if lag := s.Shards[0].Lag; lag < 28*time.Second || lag > 31*time.Second || s.Lag != lag {
 			t.Errorf("lag %v of the shard and %v in all, want about 30s", lag, s.Lag)
@@ -532,7 +532,7 @@ func TestStatusTellsStatesCountsAndLag(t *testing.T) {
 		}
 		release.Store(true)
 		f.all(10 * time.Second)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if s := a.Status(); s.Lag != 0 || s.Shards[0].Records != 30 {
 			t.Errorf("caught up: %+v", s)
 		}
@@ -547,7 +547,7 @@ func TestAShardThatIsFarBehindIsReported(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{PageRecords: 10, Retention: 24 * time.Hour})
 		f.put(30)
-		time.Sleep(13 * time.Hour)
+		pass(13 * time.Hour)
 		reports := 0
 		a := f.start("a", func(c *worker.Config) {
 			c.Hooks.Failed = func(_ worker.ShardInfo, err error) {
@@ -568,23 +568,16 @@ func TestAShardThatIsFarBehindIsReported(t *testing.T) {
 func TestALeaseRenewedAfterItsDeadlineGoesOn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{})
-		var taken atomic.Value
+		taken := time.Now()
+		var renewals atomic.Int64
 		f.store.Fault = func(_ context.Context, op, _ string) (bool, error) {
-			switch began, _ := taken.Load().(time.Time); {
-			case op == memory.OpTake:
-				taken.Store(time.Now())
-			case op != memory.OpRenew || began.IsZero():
-			case time.Since(began) < 8500*time.Millisecond:
-				return false, lease.ErrThrottled
-			default: // a pause of the process: its timers come late
-				time.Sleep(time.Second - time.Since(began)%time.Second + 500*time.Millisecond)
-				taken.Store(time.Time{})
+			if op == memory.OpRenew && renewals.Add(1) == 1 {
+				time.Sleep(9500*time.Millisecond - time.Since(taken)) // past the deadline of the Take, at 9 s
 			}
 			return true, nil
 		}
 		a := f.start("a", nil)
-		f.until("the lease is taken", 10*time.Second, func() bool { return taken.Load() != nil })
-		time.Sleep(8900 * time.Millisecond)
+		pass(8100 * time.Millisecond)
 		f.put(5) // read while the lease cannot be trusted
 		f.all(10 * time.Second)
 		stop(t, a)
@@ -601,7 +594,7 @@ func TestAStopBeforeAShardCanBeClosedRepeatsNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{})
 		f.put(20)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		_, upper := f.split(id(0)) // 2 and 3
 		f.merge(upper, id(1))      // 4: 3 has no row while 0 is processed
 		slow := processing(func(_ context.Context, s *worker.Shard, _ *worker.Batch, next func() error) error {

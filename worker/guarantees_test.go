@@ -111,8 +111,12 @@ func TestG1AnErrorNeverSkipsRecords(t *testing.T) {
 // processorFunc is a processor whose Finish does nothing.
 type processorFunc func(ctx context.Context, b *worker.Batch) error
 
-func (p processorFunc) ProcessRecords(ctx context.Context, b *worker.Batch) error { return p(ctx, b) }
-func (processorFunc) Finish(context.Context, worker.FinishReason) error           { return nil }
+func (p processorFunc) ProcessRecords(ctx context.Context, b *worker.Batch) error {
+	looked()
+	return p(ctx, b)
+}
+
+func (processorFunc) Finish(context.Context, worker.FinishReason) error { return nil }
 
 func TestG2ChildrenStartAfterBothParentsOfAMerge(t *testing.T) {
 	bubble(t, func(t *testing.T) {

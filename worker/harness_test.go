@@ -44,6 +44,7 @@ type stepper struct {
 }
 
 func (p *stepper) ProcessRecords(ctx context.Context, b *worker.Batch) error {
+	looked()
 	return p.around(ctx, p.shard, b, func() error { return p.RecordProcessor.ProcessRecords(ctx, b) })
 }
 

@@ -22,9 +22,9 @@ func TestReshardsUnderLatestLoseNothing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{})
 		f.stream.Put("old", nil)
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		a, b := f.start("a", startAt(record.Latest)), f.start("b", startAt(record.Latest))
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		for second := range 60 {
 			switch second {
 			case 10:
@@ -40,7 +40,7 @@ func TestReshardsUnderLatestLoseNothing(t *testing.T) {
 			}
 			for range 5 {
 				f.put(2)
-				time.Sleep(200 * time.Millisecond)
+				pass(200 * time.Millisecond)
 			}
 		}
 		f.all(20 * time.Second)
@@ -67,7 +67,7 @@ func TestAFreshGroupAtLatestReplaysNothingFromBeforeItsStart(t *testing.T) {
 		f.merge(id(1), id(3))
 		old(100)
 		a, b := f.start("a", startAt(record.Latest)), f.start("b", startAt(record.Latest))
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		f.put(50)
 		f.split(id(6))
 		f.put(50)
@@ -90,17 +90,17 @@ func TestAFreshGroupAtLatestReplaysNothingWhileItsRowsAreBeingMade(t *testing.T)
 			return true, nil
 		}
 		f.stream.Put("old", nil)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		f.split(id(0))
 		for i := range 100 {
 			f.stream.Put(fmt.Sprint("old-", i), nil)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		a := f.start("a", startAt(record.Latest))
-		time.Sleep(time.Second)
+		pass(time.Second)
 		b := f.start("b", startAt(record.Latest))
 		f.put(50) // from here on nothing may be lost
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		f.put(50)
 		f.all(15 * time.Second)
 		stop(t, a, b)
@@ -120,14 +120,14 @@ func TestARestartBeforeTheFirstCheckpointUnderLatestLosesNothing(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFleet(t, 2, memstream.Options{})
 				f.stream.Put("old", nil)
-				time.Sleep(3 * time.Second)
+				pass(3 * time.Second)
 				a := f.start("a", config(startAt(record.Latest), f.logOnly("a")))
-				time.Sleep(3 * time.Second)
+				pass(3 * time.Second)
 				meanwhile(f)
 				a.crash()
 				f.log.given = nil // as if nobody had ever had them
 				f.put(30)
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				b := f.start("b", startAt(record.Latest))
 				f.all(15 * time.Second)
 				stop(t, b)
@@ -142,7 +142,7 @@ func TestRecordsInClosedShardsAreRead(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{PageRecords: 20})
 		f.put(100)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		lower, upper := f.split(id(0))
 		f.put(100)
 		f.split(lower)
@@ -225,7 +225,7 @@ func TestAZombiesCheckpointIsRefused(t *testing.T) {
 					return nil
 				}))
 				f.until("a batch is in hand", 10*time.Second, func() bool { return f.log.count() == 10 })
-				time.Sleep(time.Second)
+				pass(time.Second)
 				zombie.link.cut.Store(true)
 				b := f.start(successor, nil)
 				f.all(30 * time.Second)
@@ -373,7 +373,7 @@ func TestTroubleWithReadsEndsNothingSkipsNothingAndRepeatsNothing(t *testing.T) 
 					return nil
 				}})
 				f.put(100)
-				time.Sleep(time.Second)
+				pass(time.Second)
 				f.split(id(0))
 				f.put(100)
 				a := f.start("a", nil)
@@ -418,7 +418,7 @@ func TestAShardEndsOnlyAfterItsLastBatchWasProcessed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{PageRecords: 10})
 		last := f.putIn(id(0), 30)[29]
-		time.Sleep(time.Second)
+		pass(time.Second)
 		f.split(id(0))
 		f.put(20)
 		fails := 0
@@ -446,7 +446,7 @@ func TestAnErrorOfFinishAtTheEndOfAShardIsRetried(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{})
 		f.put(10)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		f.split(id(0))
 		f.put(10)
 		finishes := 0
@@ -657,9 +657,9 @@ func TestAShardIsReadAtItsPaceAndNoMore(t *testing.T) {
 		if took := f.all(time.Minute); took > 11*time.Second {
 			t.Errorf("50 pages took %v, want 5 a second: no idle time while behind", took)
 		}
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 		before := calls.all()
-		time.Sleep(100 * time.Second)
+		pass(100 * time.Second)
 		for name, want := range map[string]int{"Read" + id(0): 100, "Read" + id(2): 100, "List": 115, "Renew": 95, "Shards": 6, "Get": 0, "Take": 0} {
 			if n := calls.of(name) - before[name]; n > want+want/20+1 || n < want/2 {
 				t.Errorf("%d calls of %s in 100 idle seconds, want about %d", n, name, want)

@@ -134,7 +134,7 @@ func TestADeadLetterDoesNotCheckpointWhatIsStillBuffered(t *testing.T) {
 			DeadLetter: func(context.Context, *worker.Shard, record.Record, error) error { buried++; return nil },
 		})))
 		f.until("all processed", time.Minute, func() bool { return f.log.count() == 9 && buried == 1 })
-		time.Sleep(10 * time.Second)
+		pass(10 * time.Second)
 		if got := f.row(id(0)).Checkpoint; got != record.TrimHorizon {
 			t.Errorf("the checkpoint is %v though the processor never said a word", got)
 		}
@@ -221,7 +221,7 @@ func TestRestartsBackOff(t *testing.T) {
 			restarts++
 			panic("always")
 		}))
-		time.Sleep(5 * time.Minute)
+		pass(5 * time.Minute)
 		if restarts < 12 || restarts > 35 {
 			t.Errorf("%d restarts in 5 minutes, want pauses from 100 ms to 30 s", restarts)
 		}
@@ -291,7 +291,7 @@ func TestAnErrorOfAGoroutineAtTheEndOfItsShardRepeatsTheShardFromTheCheckpoint(t
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{})
 		f.putIn(id(0), 10)
-		time.Sleep(time.Second)
+		pass(time.Second)
 		f.split(id(0))
 		deliveries := 0
 		a := f.start("a", config(f.logOnly("a"), processing(func(_ context.Context, s *worker.Shard, b *worker.Batch, next func() error) error {
@@ -398,10 +398,10 @@ func TestAStopInterruptsBackOff(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFleet(t, 1, memstream.Options{})
 				f.put(1)
-				time.Sleep(time.Second)
+				pass(time.Second)
 				f.split(id(0))
 				a := f.start("a", config(long, change))
-				time.Sleep(time.Minute)
+				pass(time.Minute)
 				if s := a.Status().Shards; len(s) != 1 || s[0].FailingSince.IsZero() {
 					t.Errorf("Status %+v, want one shard that fails", s)
 				}
@@ -492,7 +492,7 @@ func TestAMarkIsTakenBackWhenItsBatchFails(t *testing.T) {
 			s.Mark(b.Records[5].Position())
 			return errTest
 		}))
-		time.Sleep(30 * time.Second)
+		pass(30 * time.Second)
 		if got := f.row(id(0)).Checkpoint; got != at[9] {
 			t.Errorf("a renewal stored %v, want the end of the batch that succeeded, %v", got, at[9])
 		}
