@@ -135,7 +135,6 @@ func (s *Store) Close() error {
 		return ErrClosed
 	}
 	s.closed = true
-	last := s.now
 	s.mu.Unlock()
 	close(s.stop)
 
@@ -147,6 +146,9 @@ func (s *Store) Close() error {
 	if err := s.fault.err(); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	last := s.now // not before the writer has published its last group
+	s.mu.Unlock()
 	s.release(last)
 	<-s.idle
 	err := s.db.Close()
