@@ -180,19 +180,24 @@ func (s *syncer) cover(id string) coverage {
 		s.rows = append(s.rows, s.row(shard, record.TrimHorizon))
 	case len(parents) == missed && (missed == 0 || s.start != record.TrimHorizon):
 		s.coverage[id] = overlooked
-		s.rows = append(s.rows, s.overlooked(shard, missed > 0))
+		s.rows = append(s.rows, s.overlooked(shard))
 	}
 	return s.coverage[id]
 }
 
 // overlooked is the row of a shard of a lineage without rows. Where the application begins at a moment, all of that
 // lineage gets rows at that moment: were only the oldest to get one, its children would begin at TRIM_HORIZON, with
-// records from before it. Where that is LATEST's moment, the rows of a lineage of several say AT_TIMESTAMP, because
-// LATEST beside a parent's row has to mean TRIM_HORIZON; see StartPosition.
-func (s *syncer) overlooked(shard record.Shard, child bool) lease.Lease {
+// records from before it. Where that is LATEST's moment, closed shards, and those whose parents have rows, say
+// AT_TIMESTAMP: LATEST beside a parent's row has to mean TRIM_HORIZON (see StartPosition), and what ends at
+// AT_TIMESTAMP hands the moment on to its children.
+func (s *syncer) overlooked(shard record.Shard) lease.Lease {
 	row := s.row(shard, s.start)
 	row.StartTime = s.since
-	if s.start == record.Latest && (child || !shard.Open()) {
+	hasRow := func(parent string) bool {
+		c := s.coverage[parent]
+		return c == unfinished || c == finished || c == overlooked
+	}
+	if s.start == record.Latest && (!shard.Open() || slices.ContainsFunc(shard.Parents, hasRow)) {
 		row.Checkpoint = record.AtTimestamp(s.since)
 	}
 	return row
