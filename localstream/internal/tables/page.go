@@ -170,7 +170,6 @@ type pageInput struct {
 	consistent     bool
 	attributes     []string
 	projection     *string
-	startKey       attr.Item
 	returnCapacity string
 }
 

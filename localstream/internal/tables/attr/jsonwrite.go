@@ -5,15 +5,7 @@ import (
 	"slices"
 )
 
-// MarshalJSON writes the form {"name": {"S": "text"}, …}, names ascending.
-func (it Item) MarshalJSON() ([]byte, error) {
-	return it.AppendJSON(make([]byte, 0, 64+it.Size()*2)), nil
-}
-
-// MarshalJSON writes the form {"S": "text"}.
-func (v Value) MarshalJSON() ([]byte, error) { return v.appendJSON(nil), nil }
-
-// AppendJSON appends the form that MarshalJSON gives.
+// AppendJSON appends the form {"name": {"S": "text"}, …}, names ascending.
 func (it Item) AppendJSON(dst []byte) []byte {
 	var room [24]string
 	names := room[:0]

@@ -2,7 +2,6 @@ package attr
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strings"
 )
 
@@ -59,64 +58,4 @@ func appendNumberKey(dst []byte, number string) []byte {
 		dst = append(dst, ^digits[i])
 	}
 	return append(dst, 0xff)
-}
-
-// CutKey reads one part of the given kind off the front of key and returns it with the rest.
-func CutKey(kind Kind, key []byte) (Value, []byte, error) {
-	switch kind {
-	case S, B:
-		text, rest, err := cutText(key)
-		return Value{Kind: kind, Str: text}, rest, err
-	case N:
-		text, rest, err := cutNumber(key)
-		return Value{Kind: N, Str: text}, rest, err
-	}
-	return Value{}, nil, fmt.Errorf("a key part of kind %v", kind)
-}
-
-func cutText(key []byte) (string, []byte, error) {
-	var text []byte
-	for i := 0; i+1 < len(key); i++ {
-		if key[i] != keyEscape {
-			text = append(text, key[i])
-			continue
-		}
-		i++
-		switch key[i] {
-		case keyTerminator:
-			return string(text), key[i+1:], nil
-		case keyEscaped00:
-			text = append(text, keyEscape)
-		default:
-			return "", nil, fmt.Errorf("a key part has byte %#x after its escape", key[i])
-		}
-	}
-	return "", nil, fmt.Errorf("a key part of %d bytes has no end", len(key))
-}
-
-func cutNumber(key []byte) (string, []byte, error) {
-	if len(key) > 0 && key[0] == keyZero {
-		return "0", key[1:], nil
-	}
-	if len(key) < 4 || (key[0] != keyNegative && key[0] != keyPositive) {
-		return "", nil, fmt.Errorf("a number key part of %d bytes is damaged", len(key))
-	}
-	negative, mask := key[0] == keyNegative, byte(0)
-	if negative {
-		mask = 0xff
-	}
-	biased := binary.BigEndian.Uint16(key[1:])
-	if negative {
-		biased = ^biased
-	}
-	var digits []byte
-	for i, c := range key[3:] {
-		if c ^= mask; c != 0 {
-			digits = append(digits, c)
-			continue
-		}
-		text, err := formatNumber(negative, string(digits), int(biased)-0x8000+1)
-		return text, key[3+i+1:], err
-	}
-	return "", nil, fmt.Errorf("a number key part of %d bytes has no end", len(key))
 }
