@@ -171,7 +171,8 @@ func (w *Worker) retryStart(ctx context.Context, what string, f func() error) er
 			return nil
 		}
 		err = fmt.Errorf("worker: %s: %w", what, err)
-		if ctx.Err() != nil || errors.Is(err, lease.ErrSchema) || errors.Is(err, ErrNoStream) || attempt == startAttempts {
+		final := errors.Is(err, lease.ErrSchema) || errors.Is(err, lease.ErrInvalid) || errors.Is(err, ErrNoStream)
+		if ctx.Err() != nil || final || attempt == startAttempts {
 			return err
 		}
 		w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)

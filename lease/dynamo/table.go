@@ -51,10 +51,10 @@ func (c *Config) validate() error {
 	bad := slices.ContainsFunc([]rune(c.Table), func(r rune) bool { return !legal(r) })
 	switch {
 	case len(c.Table) < 3 || len(c.Table) > 255 || bad:
-		return fmt.Errorf(`lease table: Table %q: want 3 to 255 letters, digits and "_", "-", "."`, c.Table)
+		return fmt.Errorf(`%w: lease table: Table %q: want 3 to 255 letters, digits and "_", "-", "."`, lease.ErrInvalid, c.Table)
 	case c.ReadCapacity < 0 || c.WriteCapacity < 0 || (c.ReadCapacity == 0) != (c.WriteCapacity == 0):
-		return fmt.Errorf("lease table %q: ReadCapacity %d and WriteCapacity %d: want both from 1, or both 0 for billing by request",
-			c.Table, c.ReadCapacity, c.WriteCapacity)
+		return fmt.Errorf("%w: lease table %q: ReadCapacity %d and WriteCapacity %d: want both from 1, or both 0 for billing by request",
+			lease.ErrInvalid, c.Table, c.ReadCapacity, c.WriteCapacity)
 	}
 	return nil
 }
