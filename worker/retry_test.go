@@ -205,6 +205,53 @@ func TestAProcessorThatBreaksIsReplacedAndStartsFromTheCheckpoint(t *testing.T) 
 	}
 }
 
+func TestAFailingStartIsRetried(t *testing.T) {
+	for name, failing := range map[string]func(c *worker.Config, fail func() error){
+		"NewProcessor": func(c *worker.Config, fail func() error) {
+			inner := c.NewProcessor
+			c.NewProcessor = func(ctx context.Context, s *worker.Shard) (worker.RecordProcessor, error) {
+				if err := fail(); err != nil {
+					return nil, err
+				}
+				return inner(ctx, s)
+			}
+		},
+		"StartAt": func(c *worker.Config, fail func() error) {
+			c.StartAt = func(context.Context, string, string) (record.Position, error) { return record.Position{}, fail() }
+		},
+		"StartAt with a position that is none": func(c *worker.Config, fail func() error) {
+			c.StartAt = func(context.Context, string, string) (record.Position, error) {
+				if fail() != nil {
+					return record.ShardEnd, nil
+				}
+				return record.TrimHorizon, nil
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFleet(t, 2, memstream.Options{})
+				f.put(20)
+				var calls tally
+				a := f.start("a", func(c *worker.Config) {
+					failing(c, func() error {
+						switch calls.add("") {
+						case 1, 2, 3, 4, 5:
+							return errTest
+						case 6:
+							panic(errTest)
+						}
+						return nil
+					})
+				})
+				f.all(10 * time.Second)
+				stop(t, a)
+				f.once()
+			})
+		})
+	}
+}
+
 // waiting is what a processor does that hands its records to a goroutine which has failed.
 func waiting(ctx context.Context) error {
 	<-ctx.Done()

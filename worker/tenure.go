@@ -106,7 +106,9 @@ func (t *tenure) live() error {
 	t.enter(WaitingForParents)
 	parents, err := t.awaitParents()
 	for attempt := 1; err == nil; attempt++ {
-		t.enter(Starting)
+		if t.currentState() != Starting { // else NewProcessor failed and is tried again
+			t.enter(Starting)
+		}
 		var progress bool
 		progress, err = t.runSession(parents)
 		if err == nil || errors.Is(err, ErrAbandoned) || t.ctx.Err() != nil {
