@@ -371,7 +371,7 @@ func (h *history) finish() {
 }
 
 func TestEveryRecordIsCoveredByOneRowThroughAnyHistory(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(30) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			h := newHistory(t, seed)
 			for range h.rng.IntN(150) { // before the application starts
