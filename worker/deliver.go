@@ -32,8 +32,8 @@ func (s *session) deliver(records []record.Record, behind time.Duration) error {
 				}
 				return s.deliver(records[half:], behind)
 			}
-			if err = s.bury(records[0], err); err == nil {
-				return nil
+			if err = s.bury(records[0], err); err == nil || errors.Is(err, ErrAbandoned) {
+				return err
 			}
 		}
 		if err := s.t.pauseIn(s.ctx, s.t.w.clock.Backoff(attempt, policy.MinBackoff, policy.MaxBackoff)); err != nil {

@@ -102,7 +102,8 @@ func (s *session) start(parents []lease.Lease) error {
 	if err != nil {
 		return err
 	}
-	s.shard.Start, s.shard.Prepared = at, t.inherited()
+	s.shard.Start = at
+	s.shard.inherit(row)
 	err = t.call("NewProcessor", func() (err error) {
 		s.processor, err = t.w.cfg.NewProcessor(s.ctx, s.shard)
 		if err == nil && s.processor == nil {

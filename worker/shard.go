@@ -2,12 +2,14 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/shoal-stream/shoal/checkpoint"
+	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -41,7 +43,7 @@ func (s *Shard) Checkpoint(ctx context.Context, p record.Position) error {
 	if err := s.alive(); err != nil {
 		return err
 	}
-	return s.t.checkpoint(ctx, p)
+	return lost(s.t.checkpoint(ctx, p))
 }
 
 // Mark says that everything up to and including p is done, without I/O: the next renewal of the lease carries it to
@@ -64,7 +66,27 @@ func (s *Shard) Prepare(ctx context.Context, p record.Position, state []byte) (*
 	if err := s.alive(); err != nil {
 		return nil, err
 	}
-	return s.t.prepare(ctx, p, state)
+	if err := s.t.save(ctx, p, lease.Change{Pending: p, PendingState: state}); err != nil {
+		return nil, fmt.Errorf("prepare: %w", lost(err))
+	}
+	return checkpoint.NewPrepared(p, state, func(ctx context.Context, c *checkpoint.Prepared) error {
+		return s.Checkpoint(ctx, c.Position)
+	}), nil
+}
+
+// inherit gives the handle the checkpoint that the owner before prepared, if there is one. Its records were handed to
+// that owner, so completing it is allowed though this one has not seen them.
+func (s *Shard) inherit(row lease.Lease) {
+	if row.Pending.IsZero() {
+		return
+	}
+	s.Prepared = checkpoint.NewPrepared(row.Pending, row.PendingState, func(ctx context.Context, c *checkpoint.Prepared) error {
+		if err := s.alive(); err != nil {
+			return err
+		}
+		s.t.ledger.Inherit(c.Position)
+		return s.Checkpoint(ctx, c.Position)
+	})
 }
 
 // maxPreparedState leaves a lease row far below the 400 KB of a table item.
@@ -77,10 +99,23 @@ func (s *Shard) Go(f func(ctx context.Context) error) { s.session.spawn(f) }
 
 // alive returns an error once the handle's tenure or its processor's lifetime is over.
 func (s *Shard) alive() error {
-	if err := context.Cause(s.session.ctx); err != nil {
+	err := context.Cause(s.session.ctx)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, lease.ErrLost):
 		return fmt.Errorf("shard %s: %w", s.ID, err)
+	default:
+		return fmt.Errorf("shard %s: %w: %w", s.ID, lease.ErrLost, err)
 	}
-	return nil
+}
+
+// lost makes the error of a write that came after the lease was given up one that wraps lease.ErrLost.
+func lost(err error) error {
+	if errors.Is(err, lease.ErrReleased) {
+		return fmt.Errorf("%w: %w", lease.ErrLost, err)
+	}
+	return err
 }
 
 // A Batch is what one call of ProcessRecords gets.

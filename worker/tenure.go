@@ -348,28 +348,6 @@ func (t *tenure) bury(p record.Position) {
 	t.keeper.Mark(t.ledger.Bury(p))
 }
 
-func (t *tenure) prepare(ctx context.Context, p record.Position, state []byte) (*checkpoint.Prepared, error) {
-	if err := t.save(ctx, p, lease.Change{Pending: p, PendingState: state}); err != nil {
-		return nil, fmt.Errorf("prepare: %w", err)
-	}
-	return checkpoint.NewPrepared(p, state, func(ctx context.Context, c *checkpoint.Prepared) error {
-		return t.checkpoint(ctx, c.Position)
-	}), nil
-}
-
-// inherited is the checkpoint that the owner before prepared, nil if there is none. Its records were handed to that
-// owner, so completing it is allowed though this one has not seen them.
-func (t *tenure) inherited() *checkpoint.Prepared {
-	row := t.keeper.Lease()
-	if row.Pending.IsZero() {
-		return nil
-	}
-	return checkpoint.NewPrepared(row.Pending, row.PendingState, func(ctx context.Context, c *checkpoint.Prepared) error {
-		t.ledger.Inherit(c.Position)
-		return t.checkpoint(ctx, c.Position)
-	})
-}
-
 // fail takes in an error of the application's code that will be retried.
 func (t *tenure) fail(err error) {
 	t.survive(err)
