@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,7 +15,6 @@ import (
 )
 
 func TestRunLeavesBehindWhateverDoesNotReturnAndNamesIt(t *testing.T) {
-	free := make(chan struct{})
 	for op, hang := range map[string]func(c *worker.Config, hang func()){
 		"NewProcessor": func(c *worker.Config, hang func()) {
 			c.NewProcessor = func(context.Context, *worker.Shard) (worker.RecordProcessor, error) {
@@ -48,7 +48,7 @@ func TestRunLeavesBehindWhateverDoesNotReturnAndNamesIt(t *testing.T) {
 	} {
 		t.Run(op, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				free = make(chan struct{})
+				free := make(chan struct{})
 				f := newFleet(t, 1, memstream.Options{})
 				f.put(1)
 				a := f.start("a", func(c *worker.Config) { hang(c, func() { <-free }) })
@@ -75,10 +75,14 @@ func TestRunLeavesBehindWhateverDoesNotReturnAndNamesIt(t *testing.T) {
 func TestAHandOverDoesNotWaitForAProcessorThatDoesNotReturn(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{})
+		var mu sync.Mutex
 		late := map[string]error{}
 		a := f.start("a", processing(func(ctx context.Context, s *worker.Shard, b *worker.Batch, _ func() error) error {
 			time.Sleep(2 * time.Minute)
-			late[s.ID] = b.Checkpoint(context.WithoutCancel(ctx))
+			err := b.Checkpoint(context.WithoutCancel(ctx))
+			mu.Lock()
+			defer mu.Unlock()
+			late[s.ID] = err
 			return nil
 		}))
 		f.put(20)
@@ -90,7 +94,10 @@ func TestAHandOverDoesNotWaitForAProcessorThatDoesNotReturn(t *testing.T) {
 			moved = id(1)
 		}
 		pass(2 * time.Minute)
-		if err := late[moved]; !errors.Is(err, lease.ErrLost) {
+		mu.Lock()
+		err := late[moved]
+		mu.Unlock()
+		if !errors.Is(err, lease.ErrLost) {
 			t.Errorf("the late checkpoint gave %v, want lease.ErrLost", err)
 		}
 		if n := len(a.Status().Shards); n != 1 {
@@ -158,7 +165,6 @@ func TestAHandleOfATenureThatIsOverRefusesAll(t *testing.T) {
 	}
 }
 
-// A shard whose processor is stuck holds memory, but only so much: the others flow.
 func TestASmallMemoryBudgetStopsNobody(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 20, memstream.Options{PageBytes: 1 << 20})
