@@ -113,6 +113,18 @@ func (b *bench) stillRuns() {
 	}
 }
 
+// ended waits for the end of Run and returns its result.
+func (b *bench) ended() error {
+	b.t.Helper()
+	select {
+	case err := <-b.result:
+		return err
+	case <-time.After(time.Hour):
+		b.t.Fatal("Run has not ended within an hour")
+		return nil
+	}
+}
+
 func TestKeeperRenewsEveryThirdOfTheDuration(t *testing.T) {
 	keep(t, nil, func(t *testing.T, b *bench) {
 		time.Sleep(12 * time.Second)
@@ -164,7 +176,7 @@ func TestKeeperLosesTheLeaseAtItsDeadlineAndNotBefore(t *testing.T) {
 				b.fault(fault)
 				time.Sleep(9*time.Second - 1)
 				b.stillRuns()
-				if err := <-b.result; !errors.Is(err, lease.ErrLost) || time.Since(b.start) != 9*time.Second {
+				if err := b.ended(); !errors.Is(err, lease.ErrLost) || time.Since(b.start) != 9*time.Second {
 					t.Errorf("Run = %v after %v, want ErrLost after 9 s", err, time.Since(b.start))
 				}
 				if len(b.reports) < 3 {
@@ -280,7 +292,7 @@ func TestEveryWriteOfAKeeperSettlesItsLostAnswers(t *testing.T) {
 						b.stillRuns()
 						return
 					}
-					if err := <-b.result; err != nil {
+					if err := b.ended(); err != nil {
 						t.Errorf("Run = %v, want nil", err)
 					}
 					if err := b.keeper.Save(t.Context(), lease.Change{}); !errors.Is(err, lease.ErrReleased) && !errors.Is(err, lease.ErrLost) {
@@ -357,7 +369,7 @@ func TestKeeperNoticesThatItsLeaseIsGone(t *testing.T) {
 				if err := b.keeper.Save(t.Context(), lease.Change{Checkpoint: at(5)}); !errors.Is(err, lease.ErrLost) {
 					t.Errorf("Save = %v, want ErrLost", err)
 				}
-				if err := <-b.result; !errors.Is(err, lease.ErrLost) || time.Since(b.start) != 0 {
+				if err := b.ended(); !errors.Is(err, lease.ErrLost) || time.Since(b.start) != 0 {
 					t.Errorf("Run = %v after %v, want ErrLost at once", err, time.Since(b.start))
 				}
 			})
@@ -558,7 +570,7 @@ func TestKeeperEndsWithItsContextAndLeavesTheRow(t *testing.T) {
 	keep(t, nil, func(t *testing.T, b *bench) {
 		before := b.row()
 		b.cancel()
-		if err := <-b.result; err != nil {
+		if err := b.ended(); err != nil {
 			t.Errorf("Run = %v, want nil", err)
 		}
 		if err := b.keeper.Save(t.Context(), lease.Change{}); !errors.Is(err, context.Canceled) {
