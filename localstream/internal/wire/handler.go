@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -143,7 +144,7 @@ func (h *Handler) precheck(x *exchange) bool {
 	switch {
 	case len(x.body) == 0:
 		if !known {
-			x.mediaType = json11
+			x.mediaType = "application/x-amz-json-" + cmp.Or(x.service.JSON, "1.1")
 		}
 		kind := "UnknownOperationException"
 		if x.known {

@@ -204,10 +204,8 @@ func (s *scanner) blob() (data []byte, problem string, err error) {
 	if len(raw)%4 != 0 {
 		return nil, "'" + clip(raw) + "' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: " + itoa(len(raw)), nil
 	}
-	for _, c := range raw {
-		if c < 0x20 || c == '\\' { // the base64 package would skip line ends
-			return nil, "'" + clip(raw) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(c)) + "'", nil
-		}
+	if at := max(bytes.IndexByte(raw, '\r'), bytes.IndexByte(raw, '\n')); at >= 0 { // the base64 package would skip line ends
+		return nil, "'" + clip(raw) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(raw[at])) + "'", nil
 	}
 	n, err := base64.StdEncoding.Strict().Decode(raw, raw)
 	var at base64.CorruptInputError
