@@ -81,13 +81,3 @@ func (s *Service) backups(t *table) *types.ContinuousBackupsDescription {
 		ContinuousBackupsStatus: types.ContinuousBackupsStatusEnabled, PointInTimeRecoveryDescription: recovery,
 	}
 }
-
-// describeTimeToLive answers that it is off, as it is until it can be set.
-func (s *Service) describeTimeToLive(_ context.Context, in *describeTableInput) (any, error) {
-	if _, err := s.known(in.TableName); err != nil {
-		return nil, err
-	}
-	return &dynamodb.DescribeTimeToLiveOutput{
-		TimeToLiveDescription: &types.TimeToLiveDescription{TimeToLiveStatus: types.TimeToLiveStatusDisabled},
-	}, nil
-}

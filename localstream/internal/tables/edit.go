@@ -12,9 +12,7 @@ import (
 type edit struct {
 	index          *index
 	before, after  entry
-	stats          stats // as they are to be
 	changesContent bool
-	changesStats   bool
 }
 
 type entry struct {
@@ -90,8 +88,32 @@ func (e *edit) change() stats {
 	return change
 }
 
-// countEdits reads the statistics that the edits change. It is the last thing in a write that can fail.
-func countEdits(tx *storage.Tx, t *table, edits []edit) error {
+// totals are the statistics that an update changes, as they are to be.
+type totals struct{ changed []total }
+
+type total struct {
+	table *table
+	index *index
+	stats stats
+}
+
+// of finds or reads the statistics of an index.
+func (all *totals) of(tx *storage.Tx, t *table, x *index) (*stats, error) {
+	for i := range all.changed {
+		if c := &all.changed[i]; c.table.Number == t.Number && c.index.Number == x.Number {
+			return &c.stats, nil
+		}
+	}
+	now, err := readStats(tx.Get, t, x)
+	if err != nil {
+		return nil, err
+	}
+	all.changed = append(all.changed, total{t, x, now})
+	return &all.changed[len(all.changed)-1].stats, nil
+}
+
+// add counts what edits change. It is the last thing in a write that can fail.
+func (all *totals) add(tx *storage.Tx, t *table, edits []edit) error {
 	for i := range edits {
 		e := &edits[i]
 		if err := e.checkBefore(tx); err != nil {
@@ -101,14 +123,20 @@ func countEdits(tx *storage.Tx, t *table, edits []edit) error {
 		if change == (stats{}) {
 			continue
 		}
-		now, err := readStats(tx.Get, t, e.index)
+		now, err := all.of(tx, t, e.index)
 		if err != nil {
 			return err
 		}
-		e.changesStats = true
-		e.stats = stats{now.count + change.count, now.bytes + change.bytes}
+		now.count += change.count
+		now.bytes += change.bytes
 	}
 	return nil
+}
+
+func (all *totals) write(tx *storage.Tx) {
+	for _, c := range all.changed {
+		writeStats(tx, c.table, c.index, c.stats)
+	}
 }
 
 // checkBefore drops the entry before if the index is still being filled and has not got to it.
@@ -123,15 +151,12 @@ func (e *edit) checkBefore(tx *storage.Tx) error {
 	return err
 }
 
-func (e *edit) write(tx *storage.Tx, t *table) {
+func (e *edit) write(tx *storage.Tx) {
 	if e.before.key != nil && !bytes.Equal(e.before.key, e.after.key) {
 		tx.Delete(e.before.key)
 	}
 	if e.after.key != nil && e.changesContent {
 		tx.Set(e.after.key, attr.Encode(make([]byte, 0, e.after.size+e.after.size/2+32), e.after.item))
-	}
-	if e.changesStats {
-		writeStats(tx, t, e.index, e.stats)
 	}
 }
 

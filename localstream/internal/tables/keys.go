@@ -14,6 +14,8 @@ import (
 //	'd' 's' table (8) index (4)                          items (8), their bytes (8)
 //	'd' 'i' table (8) 0 (4) hash (8) keys                item
 //	'd' 'i' table (8) index (4) hash (8) keys tablekeys  entry of an index: the projected item
+//	'd' 't' name                                         token of a transaction (JSON)
+//	'd' 'x' milliseconds (8) name                        when a token expires: nothing
 //
 // table and index are numbers that are never used again. hash is the beginning of the MD5 of the partition key, so that
 // scans go in an order without meaning and segments are ranges of it. keys are the ordered forms of the partition key
@@ -24,6 +26,8 @@ const (
 	spaceNumber = 'n'
 	spaceStats  = 's'
 	spaceItems  = 'i'
+	spaceTokens = 't'
+	spaceExpiry = 'x'
 
 	// baseIndex is the index number of the table's own items.
 	baseIndex = 0
@@ -37,6 +41,12 @@ func numberKey() []byte { return []byte{keySpace, spaceNumber} }
 
 func statsKey(table uint64, index uint32) []byte {
 	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64([]byte{keySpace, spaceStats}, table), index)
+}
+
+func tokenKey(name string) []byte { return append([]byte{keySpace, spaceTokens}, name...) }
+
+func tokenExpiryKey(milliseconds int64, name string) []byte {
+	return append(binary.BigEndian.AppendUint64([]byte{keySpace, spaceExpiry}, uint64(milliseconds)), name...)
 }
 
 // itemsPrefix begins all keys of one index of a table.

@@ -44,6 +44,9 @@ func closeObject(b []byte) []byte {
 	return append(b, '}')
 }
 
+// closeList ends a list whose elements each end in a comma.
+func closeList(b []byte) []byte { return append(bytes.TrimSuffix(b, []byte{','}), ']') }
+
 // pageReply answers Query and Scan.
 type pageReply struct {
 	countOnly bool

@@ -72,6 +72,7 @@ func New(store *storage.Store, o Options) (*Service, error) {
 	for _, t := range published {
 		s.settle(t)
 	}
+	s.tasks.Go(s.sweep)
 	return s, nil
 }
 
@@ -148,9 +149,11 @@ func (s *Service) Wire() wire.Service {
 	return wire.Service{Target: Target, JSON: "1.0", InternalError: "InternalServerError", Qualify: qualify, Operations: s.Operations()}
 }
 
-// Operations are the operations served. Batches, transactions, time to live settings and streams belong here next.
+// Operations are the operations served.
 func (s *Service) Operations() []wire.Operation {
 	return []wire.Operation{
+		wire.Op("BatchGetItem", s.batchGetItem),
+		wire.Op("BatchWriteItem", s.batchWriteItem),
 		wire.Op("CreateTable", s.createTable),
 		wire.Op("DeleteItem", s.deleteItem),
 		wire.Op("DeleteTable", s.deleteTable),
@@ -164,9 +167,12 @@ func (s *Service) Operations() []wire.Operation {
 		wire.Op("Query", s.query),
 		wire.Op("Scan", s.scan),
 		wire.Op("TagResource", s.tagResource),
+		wire.Op("TransactGetItems", s.transactGetItems),
+		wire.Op("TransactWriteItems", s.transactWriteItems),
 		wire.Op("UntagResource", s.untagResource),
 		wire.Op("UpdateContinuousBackups", s.updateContinuousBackups),
 		wire.Op("UpdateItem", s.updateItem),
 		wire.Op("UpdateTable", s.updateTable),
+		wire.Op("UpdateTimeToLive", s.updateTimeToLive),
 	}
 }

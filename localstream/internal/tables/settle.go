@@ -109,7 +109,7 @@ func (s *Service) backfillFrom(tx *storage.Tx, t *table, x *index, cursor, end [
 	for _, e := range missing {
 		total.count++
 		total.bytes += int64(e.after.size)
-		e.write(tx, t)
+		e.write(tx)
 	}
 	if len(missing) > 0 {
 		writeStats(tx, t, x, total)

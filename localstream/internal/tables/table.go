@@ -44,9 +44,12 @@ type table struct {
 	Recovery           bool
 	RecoverySince      time.Time
 	RecoveryDays       int32
+	Expires            string // the attribute of the time to live, "" if there is none
+	ExpiresChanged     time.Time
 	Indexes            []*index
 
-	base *index // the table itself, as an index of all items; derived
+	base   *index // the table itself, as an index of all items; derived
+	expiry *expiry
 }
 
 type attribute struct {
@@ -82,6 +85,9 @@ type index struct {
 
 // derive fills in what follows from the stored fields.
 func (t *table) derive() *table {
+	if t.expiry == nil {
+		t.expiry = &expiry{}
+	}
 	t.base = &index{Number: baseIndex, Key: t.Key, Projection: "ALL", Status: active}
 	for _, x := range t.Indexes {
 		if x.Projection == "ALL" {

@@ -13,13 +13,7 @@ func (s *Service) updateItem(ctx context.Context, in *writeInput) (any, error) {
 	if in.Key == nil {
 		return nil, constraint("null", "key", "Member must not be null")
 	}
-	var ch changes
-	w, err := s.prepare(in, []parameter{{"UpdateExpression", in.UpdateExpression != nil}},
-		[]parameter{{"AttributeUpdates", in.AttributeUpdates != nil}},
-		func(b *binder) (err error) {
-			ch, err = bindChanges(b, in)
-			return err
-		})
+	w, ch, err := s.updating(in)
 	if err != nil {
 		return nil, err
 	}
@@ -29,13 +23,27 @@ func (s *Service) updateItem(ctx context.Context, in *writeInput) (any, error) {
 	if err := checkUpdate(w.table, in, ch); err != nil {
 		return nil, err
 	}
-	w.key = in.Key
-	w.next = func(old attr.Item) (attr.Item, error) { return update(in, ch, old) }
 	c, err := s.write(ctx, w)
 	if err != nil {
 		return nil, err
 	}
-	return &itemReply{member: "Attributes", item: updated(in.ReturnValues, ch, c), units: w.units}, nil
+	return &itemReply{member: "Attributes", item: updated(in.ReturnValues, ch, c), units: *w.units}, nil
+}
+
+// updating checks and binds all of an update that needs no table.
+func (s *Service) updating(in *writeInput) (w *writing, ch changes, err error) {
+	w, err = s.prepare(in, []parameter{{"UpdateExpression", in.UpdateExpression != nil}},
+		[]parameter{{"AttributeUpdates", in.AttributeUpdates != nil}},
+		func(b *binder) (err error) {
+			ch, err = bindChanges(b, in)
+			return err
+		})
+	if err != nil {
+		return nil, nil, err
+	}
+	w.key = in.Key
+	w.next = func(old attr.Item) (attr.Item, error) { return update(in, ch, old) }
+	return w, ch, nil
 }
 
 // bindChanges checks and binds the update in either style.

@@ -33,13 +33,18 @@ type writing struct {
 	key       attr.Item // it may have further attributes
 	condition predicate // nil for none
 	returnOld bool      // the item goes into a failed condition's error
-	// next gives the item as it is to be (nil to delete it), from what it is (nil if it is not there).
+	// next gives the item as it is to be (nil to delete it), from what it is (nil if it is not there). Nil only tests.
 	next  func(old attr.Item) (attr.Item, error)
-	units consumed
+	units *consumed
+
+	storageKey []byte // set by decide
 }
 
-// change is what a write met and what it left; nil for no item.
-type change struct{ old, new attr.Item }
+// change is what a write met and what it left; nil for no item. same says that it was only a test.
+type change struct {
+	old, new attr.Item
+	same     bool
+}
 
 // prepare checks and binds all of a write that needs no table. The expressions besides the condition are bound by more.
 func (s *Service) prepare(in *writeInput, expressions, legacy []parameter, more func(*binder) error) (*writing, error) {
@@ -52,7 +57,7 @@ func (s *Service) prepare(in *writeInput, expressions, legacy []parameter, more 
 	if err := checkStyles(b.params, expressions, legacy); err != nil {
 		return nil, err
 	}
-	w := &writing{returnOld: in.ReturnValuesOnConditionCheckFailure == "ALL_OLD", units: consumed{detail: in.ReturnConsumedCapacity}}
+	w := &writing{returnOld: in.ReturnValuesOnConditionCheckFailure == "ALL_OLD", units: &consumed{detail: in.ReturnConsumedCapacity}}
 	if more != nil {
 		if err := more(b); err != nil {
 			return nil, err
@@ -97,50 +102,73 @@ func (s *Service) putItem(ctx context.Context, in *writeInput) (any, error) {
 	if in.Item == nil {
 		return nil, constraint("null", "item", "Member must not be null")
 	}
+	w, err := s.putting(in)
+	if err == nil {
+		err = onlyOld(in)
+	}
+	if err == nil {
+		err = s.locate(w, in)
+	}
+	if err == nil {
+		err = w.table.checkItem(in.Item)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.writeAndReturnOld(ctx, w, in)
+}
+
+// putting checks and binds all of a put that needs no table.
+func (s *Service) putting(in *writeInput) (*writing, error) {
 	w, err := s.prepare(in, nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	if problem := in.Item.Problem(); problem != "" {
-		return nil, invalid("%s", problem)
-	}
-	if err := onlyOld(in); err != nil {
-		return nil, err
-	}
-	if in.Item.Size() > attr.MaxItemSize {
-		return nil, invalid("Item size has exceeded the maximum allowed size")
-	}
-	if err := s.locate(w, in); err != nil {
-		return nil, err
-	}
-	if err := w.table.checkItem(in.Item); err != nil {
-		return nil, err
-	}
 	w.key = in.Item
 	w.next = func(attr.Item) (attr.Item, error) { return in.Item, nil }
-	return s.writeAndReturnOld(ctx, w, in)
+	return w, checkNewItem(in.Item)
+}
+
+// checkNewItem refuses an item that no table takes.
+func checkNewItem(it attr.Item) error {
+	if problem := it.Problem(); problem != "" {
+		return invalid("%s", problem)
+	}
+	if it.Size() > attr.MaxItemSize {
+		return invalid("Item size has exceeded the maximum allowed size")
+	}
+	return nil
 }
 
 func (s *Service) deleteItem(ctx context.Context, in *writeInput) (any, error) {
 	if in.Key == nil {
 		return nil, constraint("null", "key", "Member must not be null")
 	}
+	w, err := s.deleting(in)
+	if err == nil {
+		err = onlyOld(in)
+	}
+	if err == nil {
+		err = s.locate(w, in)
+	}
+	if err == nil {
+		err = w.table.checkKey(in.Key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.writeAndReturnOld(ctx, w, in)
+}
+
+// deleting checks and binds all of a delete that needs no table.
+func (s *Service) deleting(in *writeInput) (*writing, error) {
 	w, err := s.prepare(in, nil, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := onlyOld(in); err != nil {
-		return nil, err
-	}
-	if err := s.locate(w, in); err != nil {
-		return nil, err
-	}
-	if err := w.table.checkKey(in.Key); err != nil {
-		return nil, err
-	}
 	w.key = in.Key
 	w.next = func(attr.Item) (attr.Item, error) { return nil, nil }
-	return s.writeAndReturnOld(ctx, w, in)
+	return w, nil
 }
 
 // onlyOld refuses ReturnValues that PutItem and DeleteItem do not have.
@@ -156,7 +184,7 @@ func (s *Service) writeAndReturnOld(ctx context.Context, w *writing, in *writeIn
 	if err != nil {
 		return nil, err
 	}
-	reply := &itemReply{member: "Attributes", units: w.units}
+	reply := &itemReply{member: "Attributes", units: *w.units}
 	if in.ReturnValues == "ALL_OLD" {
 		reply.item = c.old
 	}
@@ -165,12 +193,14 @@ func (s *Service) writeAndReturnOld(ctx context.Context, w *writing, in *writeIn
 
 // write tests the condition and writes the item with its index entries, all in one update of the store.
 func (s *Service) write(ctx context.Context, w *writing) (change, error) {
-	key, _ := w.table.base.storageKey(w.table, w.key)
 	var done change
 	err := s.store.Update(ctx, func(tx *storage.Tx) error {
-		c, err := s.writeIn(tx, w, key)
+		c, err := s.decide(tx, w)
 		done = c
-		return err
+		if err != nil {
+			return err
+		}
+		return apply(tx, []*writing{w}, []change{c})
 	})
 	if err != nil {
 		return change{}, err // the update may still be running: done is not ours
@@ -178,33 +208,53 @@ func (s *Service) write(ctx context.Context, w *writing) (change, error) {
 	return done, nil
 }
 
-// writeIn is write within an update: first all that can fail, then the changes. A transaction will run it for several.
-func (s *Service) writeIn(tx *storage.Tx, w *writing, key []byte) (change, error) {
-	t := s.newest[w.table.Name]
-	if !t.readable() || t.Number != w.table.Number {
-		return change{}, errNoTable()
-	}
-	c, err := decide(tx, t, w, key)
-	if err != nil {
-		return c, err
-	}
-	edits := t.edits(c, key)
-	if err := countEdits(tx, t, edits); err != nil {
-		return c, err
-	}
-	w.units.base = writeUnits(max(c.old.Size(), c.new.Size()))
-	for i := range edits {
-		if edits[i].index != t.base {
-			w.units.index(edits[i].index, edits[i].units())
+// apply writes what was decided for each of several different items and charges for it: first all that can fail, then
+// the changes.
+func apply(tx *storage.Tx, all []*writing, decided []change) error {
+	var totals totals
+	edits := make([][]edit, len(all))
+	for i, w := range all {
+		if decided[i].same {
+			w.units.base += writeUnits(decided[i].old.Size()) * w.units.times()
+			continue
 		}
-		edits[i].write(tx, t)
+		edits[i] = w.table.edits(decided[i], w.storageKey)
+		if err := totals.add(tx, w.table, edits[i]); err != nil {
+			return err
+		}
 	}
-	return c, nil
+	for i, w := range all {
+		w.carryOut(tx, decided[i], edits[i])
+	}
+	totals.write(tx)
+	return nil
 }
 
-// decide reads the item, tests the condition and works out the new item.
-func decide(tx *storage.Tx, t *table, w *writing, key []byte) (c change, err error) {
-	value, found, err := tx.Get(key)
+func (w *writing) carryOut(tx *storage.Tx, c change, edits []edit) {
+	if c.same {
+		return
+	}
+	w.units.base += writeUnits(max(c.old.Size(), c.new.Size())) * w.units.times()
+	for i := range edits {
+		if edits[i].index != w.table.base {
+			w.units.index(edits[i].index, edits[i].units()*w.units.times())
+		}
+		edits[i].write(tx)
+	}
+	if seconds, ok := w.table.expiresAt(c.new); ok {
+		tx.OnCommit(func() { w.table.expiry.note(seconds) })
+	}
+}
+
+// decide reads the item, tests the condition and works out the new item, within an update.
+func (s *Service) decide(tx *storage.Tx, w *writing) (c change, err error) {
+	t := s.newest[w.table.Name]
+	if !t.readable() || t.Number != w.table.Number {
+		return c, errNoTable()
+	}
+	w.table = t
+	w.storageKey, _ = t.base.storageKey(t, w.key)
+	value, found, err := tx.Get(w.storageKey)
 	if err != nil {
 		return c, err
 	}
@@ -218,6 +268,10 @@ func decide(tx *storage.Tx, t *table, w *writing, key []byte) (c change, err err
 			return c, conditionFailed(c.old)
 		}
 		return c, conditionFailed(nil)
+	}
+	if w.next == nil {
+		c.new, c.same = c.old, true
+		return c, nil
 	}
 	if c.new, err = w.next(c.old); err != nil || c.new == nil {
 		return c, err

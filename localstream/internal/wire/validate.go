@@ -118,6 +118,32 @@ func (v *violations) member(parent string, f *field, value reflect.Value) {
 		for i := range value.Len() {
 			v.element(parent, f, i, value.Index(i))
 		}
+	case value.Kind() == reflect.Map && !reflect.PointerTo(value.Type()).Implements(unmarshaler):
+		v.entries(parent+lower(f.name)+".", value)
+	}
+}
+
+// entries checks the structures in a map, and those in lists there.
+func (v *violations) entries(path string, value reflect.Value) {
+	inner := value.Type().Elem()
+	if inner.Kind() == reflect.Slice {
+		inner = inner.Elem()
+	}
+	if inner.Kind() != reflect.Struct || reflect.PointerTo(inner).Implements(unmarshaler) {
+		return
+	}
+	keys := value.MapKeys()
+	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		at := path + key.String() + ".member."
+		entry := value.MapIndex(key)
+		if entry.Kind() == reflect.Struct {
+			v.structure(at, entry)
+			continue
+		}
+		for i := range entry.Len() {
+			v.structure(fmt.Sprintf("%s%d.member.", at, i+1), entry.Index(i))
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ func (it Item) AppendJSON(dst []byte) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = it[name].appendJSON(append(appendQuoted(dst, name), ':'))
+		dst = it[name].appendJSON(append(AppendQuoted(dst, name), ':'))
 	}
 	return append(dst, '}')
 }
@@ -32,7 +32,7 @@ func (v Value) appendJSON(dst []byte) []byte {
 	dst = append(dst, '"', ':')
 	switch v.Kind {
 	case S, N:
-		dst = appendQuoted(dst, v.Str)
+		dst = AppendQuoted(dst, v.Str)
 	case B:
 		dst = appendBinary(dst, v.Str)
 	case BOOL, NULL:
@@ -42,7 +42,7 @@ func (v Value) appendJSON(dst []byte) []byte {
 	case L:
 		dst = appendArray(dst, v.List, func(dst []byte, e Value) []byte { return e.appendJSON(dst) })
 	case SS, NS:
-		dst = appendArray(dst, v.Set, appendQuoted)
+		dst = appendArray(dst, v.Set, AppendQuoted)
 	case BS:
 		dst = appendArray(dst, v.Set, appendBinary)
 	}
@@ -75,8 +75,8 @@ func appendBinary(dst []byte, raw string) []byte {
 
 const hexDigits = "0123456789abcdef"
 
-// appendQuoted writes a JSON string. Texts are UTF-8 already, since they came out of JSON.
-func appendQuoted(dst []byte, s string) []byte {
+// AppendQuoted writes a JSON string. Texts are UTF-8 already, since they came out of JSON.
+func AppendQuoted(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := range len(s) {

@@ -31,7 +31,7 @@ func (d *decoder) appendItem(dst []byte, depth int) (_ []byte, size int, err err
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(appendQuoted(dst, name), ':')
+		dst = append(AppendQuoted(dst, name), ':')
 		var part int
 		if dst, part, err = d.appendValue(dst, depth); err != nil {
 			return dst, 0, err
@@ -82,9 +82,9 @@ func (d *decoder) appendText(dst []byte, k Kind) (_ []byte, size int, err error)
 	case B, BS:
 		return appendBinary(dst, text), len(text), err
 	case N, NS:
-		return appendQuoted(dst, text), numberSize(text), err
+		return AppendQuoted(dst, text), numberSize(text), err
 	}
-	return appendQuoted(dst, text), len(text), err
+	return AppendQuoted(dst, text), len(text), err
 }
 
 func (d *decoder) appendElements(dst []byte, k Kind, depth int) (_ []byte, size int, err error) {
