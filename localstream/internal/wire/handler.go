@@ -28,6 +28,8 @@ type Options struct {
 	Hosts []string
 	// Fault decides what goes wrong with a call; nil lets all be.
 	Fault func(Call) Fault
+	// Verify checks the signature of a request that has one; nil takes any.
+	Verify func(r *http.Request, body []byte) *Error
 }
 
 // A Handler serves the operations of its services at any path.
@@ -163,6 +165,9 @@ func (h *Handler) precheck(x *exchange) bool {
 		h.fail(x, &Error{Type: "UnknownOperationException"})
 	default:
 		err := authenticated(x.r)
+		if err == nil && h.o.Verify != nil {
+			err = h.o.Verify(x.r, x.body)
+		}
 		if err != nil {
 			h.fail(x, err)
 		}
