@@ -25,6 +25,10 @@ func (s *session) deliver(records []record.Record, behind time.Duration) error {
 			return err
 		}
 		s.t.fail(fmt.Errorf("ProcessRecords, attempt %d: %w", attempt, err))
+		if attempt > 1 && s.page != nil {
+			s.page.giveBack()
+			s.stuck.broadcast()
+		}
 		if policy.Attempts > 0 && attempt >= policy.Attempts && len(records) > 0 {
 			if half := len(records) / 2; half > 0 {
 				if err := s.deliver(records[:half:half], behind); err != nil {

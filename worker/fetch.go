@@ -19,15 +19,20 @@ const (
 // firstReadBytes is what a reader reserves of the memory budget before it knows how large the shard's pages are.
 const firstReadBytes = 256 << 10
 
-// A fetched page is one that the fetcher hands to the session, with its share of the memory budget.
+// A fetched page is one that the fetcher hands to the session, with its share of the memory budget. One goroutine has it
+// at a time.
 type fetched struct {
 	record.Page
 	budget *budget
 	bytes  int64
 }
 
-// giveBack returns the page's share of the budget, once it is processed or given up.
-func (f *fetched) giveBack() { f.budget.release(f.bytes) }
+// giveBack returns the page's share of the budget, once: when it is processed or given up, or when its processor keeps
+// failing, so that a few shards that are stuck do not take the budget from all others.
+func (f *fetched) giveBack() {
+	f.budget.release(f.bytes)
+	f.bytes = 0
+}
 
 // A fetcher reads one shard ahead of its session: one page waits while another is processed. It paces its reads, backs
 // off after errors, and never skips: a reader goes on where its last page ended.
@@ -69,18 +74,27 @@ func (f *fetcher) run(ctx context.Context) {
 		f.expect = max(bytes, f.expect/2, 1<<10)
 		f.s.t.lag.fetched(pageLag{behind: page.Behind, read: f.s.t.w.clock.Now(), records: len(page.Records)})
 		f.warn(page.Behind)
-		next := fetched{Page: page, budget: f.s.t.w.budget, bytes: bytes}
-		select {
-		case f.s.pages <- next:
-		case <-ctx.Done():
-			next.giveBack()
-			return
-		}
-		if page.End {
+		if !f.hand(ctx, &fetched{Page: page, budget: f.s.t.w.budget, bytes: bytes}) || page.End {
 			return
 		}
 		if page.Behind == 0 && f.s.t.w.clock.Sleep(ctx, f.pace.Idle) != nil {
 			return
+		}
+	}
+}
+
+// hand waits until the session takes the page; it returns false if ctx has ended first.
+func (f *fetcher) hand(ctx context.Context, page *fetched) bool {
+	for {
+		stuck := f.s.stuck.wait()
+		select {
+		case f.s.pages <- page:
+			return true
+		case <-stuck:
+			page.giveBack()
+		case <-ctx.Done():
+			page.giveBack()
+			return false
 		}
 	}
 }

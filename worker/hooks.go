@@ -13,7 +13,8 @@ type Hooks struct {
 	State func(s ShardInfo, from, to State)
 	// Processed is called after ProcessRecords returned nil.
 	Processed func(s ShardInfo, records int, bytes int, took, behind time.Duration)
-	// Checkpointed is called when a checkpoint was stored.
+	// Checkpointed is called when a checkpoint was stored by a call of its own; what Mark says is stored by renewals,
+	// without one.
 	Checkpointed func(s ShardInfo, p record.Position)
 	// Failed is called with each error of a processor, a stream or the lease table that the worker survives.
 	Failed func(s ShardInfo, err error)

@@ -23,7 +23,9 @@ type session struct {
 	crew      crew
 	failed    chan error // one slot: the first error of a Shard.Go function, which also ends ctx
 	cutter    cutter
-	pages     chan fetched
+	pages     chan *fetched
+	page      *fetched // the one that is handed over now
+	stuck     event    // the processor has failed more than once
 	progress  bool            // a batch was processed
 	last      record.Position // the last record handed over, zero if none
 	children  []record.Shard  // what follows, once the end was read
@@ -65,7 +67,7 @@ func (s *session) failure(err error) error {
 
 // openSession makes the session with its processor, not yet reading.
 func (t *tenure) openSession(parents []lease.Lease) (*session, error) {
-	s := &session{t: t, failed: make(chan error, 1), pages: make(chan fetched)}
+	s := &session{t: t, failed: make(chan error, 1), pages: make(chan *fetched)}
 	s.ctx, s.cancel = context.WithCancelCause(t.ctx)
 	t.mu.Lock()
 	t.session = s
@@ -213,6 +215,7 @@ func (s *session) handOver() error {
 			}
 			idle.reset()
 		case page := <-s.pages:
+			s.page = page
 			records := s.cutter.cut(page.Records)
 			err := s.deliverPage(records, page.Behind)
 			page.giveBack()

@@ -76,8 +76,11 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		return err
 	}
 	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: w.cfg.Start, Now: now})
-	if len(own) > 0 {
+	if len(own) > 0 && len(missing) > 0 {
 		if missing, err = openAtStart(ctx, src, missing); err != nil {
+			return err
+		}
+		if missing, err = w.stillMissing(ctx, missing); err != nil {
 			return err
 		}
 	}
@@ -94,6 +97,23 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		}
 	}
 	return nil
+}
+
+// stillMissing leaves out of missing what a second listing of the table shows. One listing alone is no snapshot: it may
+// have passed a child's place before the row was made, and its parent's after that was deleted.
+func (w *Worker) stillMissing(ctx context.Context, missing []lease.Lease) ([]lease.Lease, error) {
+	rows, err := w.cfg.Leases.List(ctx)
+	if err != nil && !errors.Is(err, lease.ErrDamaged) {
+		return nil, err
+	}
+	there := map[string]bool{}
+	for i := range rows {
+		there[rows[i].Key] = true
+		for _, parent := range rows[i].Parents { // a row whose child has one was finished, and deleted
+			there[shardsync.Key(rows[i].Stream, parent)] = true
+		}
+	}
+	return slices.DeleteFunc(missing, func(row lease.Lease) bool { return there[row.Key] }), nil
 }
 
 // openAtStart leaves out of missing the shards that were closed before the moment at which an application that starts at
