@@ -24,8 +24,8 @@ type session struct {
 	failed    chan error // one slot: the first error of a Shard.Go function, which also ends ctx
 	cutter    cutter
 	pages     chan *fetched
-	page      *fetched // the one that is handed over now
-	stuck     event    // the processor has failed more than once
+	page      *fetched        // the one that is handed over now
+	stuck     event           // the processor has failed more than once
 	progress  bool            // a batch was processed
 	last      record.Position // the last record handed over, zero if none
 	children  []record.Shard  // what follows, once the end was read

@@ -15,7 +15,7 @@ import (
 // A shard whose processor fails for ever keeps its pages, but not its share of the memory budget.
 func TestAShardThatKeepsFailingDoesNotStarveTheOthers(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 2, memstream.Options{})
+		f := newFleet(t, 2, memstream.Options{PageRecords: 1})
 		big := make([]byte, 700<<10)
 		var failing, healthy atomic.Int64
 		for range 3 {
