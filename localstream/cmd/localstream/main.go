@@ -14,9 +14,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -67,6 +69,7 @@ type config struct {
 	data     string
 	memory   bool
 	limits   string
+	shards   int
 	insecure bool
 	hosts    string
 	verbose  bool
@@ -79,7 +82,8 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&c.addr, "addr", "127.0.0.1:4567", "`address` to listen on; port 0 takes any free one")
 	f.StringVar(&c.data, "data", "", "`directory` for the data; it is made if there is none")
 	f.BoolVar(&c.memory, "memory", false, "keep everything in memory; nothing survives the program")
-	f.StringVar(&c.limits, "limits", "off", "throttle each shard as AWS does: `real or off`")
+	f.StringVar(&c.limits, "limits", "off", "throttle as AWS does: `real, off` or a factor for its rates, such as 2.5")
+	f.IntVar(&c.shards, "shards", 0, "open shards that the account may have; 0 is 20,000")
 	f.BoolVar(&c.insecure, "insecure", false, "allow an address that other machines can reach; signatures are not verified")
 	f.StringVar(&c.hosts, "hosts", "", "further `names`, comma-separated, under which clients may address the server")
 	f.BoolVar(&c.verbose, "v", false, "log more")
@@ -113,9 +117,12 @@ func parse(args []string, stderr io.Writer) (config, error) {
 }
 
 func (c *config) validate() error {
+	_, ok := c.allowed()
 	switch {
-	case c.limits != "real" && c.limits != "off":
-		return fmt.Errorf("%w: -limits %q; want real or off", errUsage, c.limits)
+	case !ok:
+		return fmt.Errorf("%w: -limits %q; want real, off or a factor above 0", errUsage, c.limits)
+	case c.shards < 0:
+		return fmt.Errorf("%w: -shards %d; want 0 or more", errUsage, c.shards)
 	case c.memory && c.data != "":
 		return fmt.Errorf("%w: both -memory and -data given; want one of them", errUsage)
 	case !c.memory && c.data == "":
@@ -131,6 +138,23 @@ func (c *config) validate() error {
 	return nil
 }
 
+// allowed turns -limits and -shards into limits; ok is false if they cannot be understood.
+func (c *config) allowed() (l localstream.Limits, ok bool) {
+	switch c.limits {
+	case "off":
+	case "real":
+		l = localstream.RealLimits
+	default:
+		factor, err := strconv.ParseFloat(c.limits, 64)
+		if err != nil || !(factor > 0) || math.IsInf(factor, 0) {
+			return l, false
+		}
+		l = localstream.RealLimits.Scale(factor)
+	}
+	l.Shards = c.shards
+	return l, true
+}
+
 // serve runs the server until ctx ends.
 func (c *config) serve(ctx context.Context, stdout, stderr io.Writer) (err error) {
 	// The port first: it is the cheaper thing to be refused.
@@ -142,9 +166,7 @@ func (c *config) serve(ctx context.Context, stdout, stderr io.Writer) (err error
 		return fmt.Errorf("listening on %s: %w", c.addr, err)
 	}
 	o := localstream.Options{Memory: c.memory, Logger: c.logger(stderr)}
-	if c.limits == "real" {
-		o.Limits = localstream.RealLimits
-	}
+	o.Limits, _ = c.allowed() // validated
 	if c.hosts != "" {
 		o.Hosts = strings.Split(c.hosts, ",")
 	}

@@ -77,8 +77,8 @@ type tail struct {
 	written end
 	visible atomic.Pointer[end]
 	floor   atomic.Uint64 // records below this counter are deleted
-	writes  bucket
-	reads   bucket
+
+	writes, reads, iterators bucket
 }
 
 // An end says where the next record goes.

@@ -17,8 +17,6 @@ const (
 	maxRetention     = 8760 // hours
 	defaultRecordKiB = 1024
 	onDemandShards   = 4
-	maxShards        = 20_000 // open shards of an account, as in the large regions
-	maxCreating      = 5      // streams at a time
 	provisioned      = "PROVISIONED"
 	onDemand         = "ON_DEMAND"
 )
@@ -65,14 +63,13 @@ func (s *Service) create(tx *storage.Tx, st *stream, count uint32) error {
 	if err := s.roomFor(now, int(count)); err != nil {
 		return err
 	}
-	pending := 0
-	for _, other := range s.latest {
-		if other.state(now) == creating {
-			pending++
-		}
+	if err := s.roomToCreate(now); err != nil {
+		return err
 	}
-	if pending >= maxCreating {
-		return wire.Errorf(limitExceeded, "Limit of %d concurrent CreateStream requests exceeded for account %s.", maxCreating, s.o.Account)
+	if st.Mode == onDemand {
+		if err := s.roomForOnDemand(now); err != nil {
+			return err
+		}
 	}
 	if err := tx.Space(); err != nil {
 		return err
@@ -100,21 +97,6 @@ func nextID(tx *storage.Tx) (uint64, error) {
 		return 1, err
 	}
 	return binary.BigEndian.Uint64(value), nil
-}
-
-// roomFor refuses what would take the account over its number of open shards.
-func (s *Service) roomFor(now time.Time, more int) error {
-	current := 0
-	for _, st := range s.latest {
-		if st.state(now) != "" {
-			current += len(st.open())
-		}
-	}
-	if current+more <= maxShards {
-		return nil
-	}
-	return wire.Errorf(limitExceeded, "This request would exceed the shard limit for the account %s in %s. Current shard count for the account: %d. Limit: %d. Number of additional shards that would have resulted from this request: %d. Refer to the AWS Service Limits page (http://docs.aws.amazon.com/general/latest/gr/aws_service_limits.html) for current limits and how to request higher limits.",
-		s.o.Account, s.o.Region, current, maxShards, more)
 }
 
 // divide cuts the hash key space into n ranges of floor(2^128/n), the last of which takes the rest.

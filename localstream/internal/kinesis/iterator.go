@@ -74,6 +74,9 @@ func (s *Service) getShardIterator(_ context.Context, in *getShardIteratorInput)
 	if err == nil {
 		err = dryRun(in.DryRun)
 	}
+	if err == nil && !sh.tail.iterators.take(now, 1, 0, s.o.Limits.iterators()) {
+		err = wire.Errorf(throughput, "%s", s.throttled(st.Name, sh.id()))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,73 +1,40 @@
 package kinesis
 
-import (
-	"sync"
-	"time"
-)
-
-// Limits are what each shard takes and gives in a second. Members that are 0 are no limit.
+// Limits are what the service gives an account. Members that are 0 are no limit, unless they say otherwise.
 type Limits struct {
+	// WriteRecords and WriteBytes are what a shard takes in a second. One record may be larger: it overdraws a full
+	// allowance, and the next waits until that has refilled.
 	WriteRecords, WriteBytes float64
-	ReadCalls, ReadBytes     float64
+	// ReadCalls and ReadBytes are the GetRecords calls and the bytes that a shard gives in a second. An answer may be
+	// larger, up to 10 MiB: the next call must wait until it is paid back, at 2 MiB/s five seconds.
+	ReadCalls, ReadBytes float64
+	// Iterators is the GetShardIterator calls that a shard takes in a second.
+	Iterators float64
+	// Control scales the service's rates of calls that are not about records, such as 10 DescribeStream a second: 1 is
+	// as the service has them.
+	Control float64
+	// Daily enforces what a stream may do in 24 hours: 10 UpdateShardCount, 2 UpdateStreamMode, 25 changes of its
+	// encryption each way.
+	Daily bool
+	// Shards is how many open shards the account may have, 0 for 20,000; that one is enforced always.
+	Shards int
 }
 
-// RealLimits are those of the service for provisioned streams.
-var RealLimits = Limits{WriteRecords: 1000, WriteBytes: 1 << 20, ReadCalls: 5, ReadBytes: 2 << 20}
-
-// A rate is what a bucket refills with in a second: its count (records or calls) and bytes.
-type rate struct{ count, bytes float64 }
-
-func (l Limits) write() rate { return rate{l.WriteRecords, l.WriteBytes} }
-func (l Limits) read() rate  { return rate{l.ReadCalls, l.ReadBytes} }
-
-// A bucket is an allowance that holds one second's worth and refills evenly. The zero bucket is full.
-type bucket struct {
-	mu    sync.Mutex
-	last  time.Time
-	spent rate
-	debt  bool // more was spent than the bucket holds: nothing goes until all of it is paid back
+// RealLimits are those of the service for a new account in a large region.
+var RealLimits = Limits{
+	WriteRecords: 1000, WriteBytes: 1 << 20,
+	ReadCalls: 5, ReadBytes: 2 << 20,
+	Iterators: 5, Control: 1, Daily: true, Shards: maxShards,
 }
 
-// take spends count and size and reports true, or reports false and spends nothing. A single record of up to 10 MiB
-// may overdraw a full allowance; later takes wait until that has refilled.
-func (b *bucket) take(now time.Time, count, size int, r rate) bool {
-	if r == (rate{}) {
-		return true
+// Scale multiplies the rates by a positive factor and leaves quotas as they are.
+func (l Limits) Scale(factor float64) Limits {
+	for _, rate := range []*float64{&l.WriteRecords, &l.WriteBytes, &l.ReadCalls, &l.ReadBytes, &l.Iterators, &l.Control} {
+		*rate *= factor
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.refill(now, r)
-	over := func(spent, amount, most float64) bool { return most > 0 && spent > 0 && spent+amount > most }
-	if b.debt || over(b.spent.count, float64(count), r.count) || over(b.spent.bytes, float64(size), r.bytes) {
-		return false
-	}
-	b.spent.count += float64(count)
-	b.spend(size, r)
-	return true
+	return l
 }
 
-// add spends size that is only known afterwards, such as that of an answer.
-func (b *bucket) add(size int, r rate) {
-	if r.bytes == 0 {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.spend(size, r)
-}
-
-func (b *bucket) spend(size int, r rate) {
-	b.spent.bytes += float64(size)
-	b.debt = r.bytes > 0 && b.spent.bytes > r.bytes
-}
-
-func (b *bucket) refill(now time.Time, r rate) {
-	passed := now.Sub(b.last).Seconds()
-	if passed <= 0 && !b.last.IsZero() {
-		return
-	}
-	b.last = now
-	b.spent.count = max(0, b.spent.count-passed*r.count)
-	b.spent.bytes = max(0, b.spent.bytes-passed*r.bytes)
-	b.debt = b.debt && b.spent.bytes > 0
-}
+func (l Limits) write() rate     { return rate{l.WriteRecords, l.WriteBytes} }
+func (l Limits) read() rate      { return rate{l.ReadCalls, l.ReadBytes} }
+func (l Limits) iterators() rate { return rate{count: l.Iterators} }

@@ -12,9 +12,6 @@ import (
 	"github.com/shoal-stream/shoal/record"
 )
 
-// maxScalings is how many UpdateShardCount calls a stream takes in 24 hours when limits are on.
-const maxScalings = 10
-
 type splitShardInput struct {
 	streamRef
 	ShardToSplit       *string `required:"true" len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
@@ -74,8 +71,6 @@ func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInpu
 	var out kinesis.UpdateShardCountOutput
 	err := s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
 		current, target := len(st.open()), int(*in.TargetShardCount)
-		day := now.Add(-24 * time.Hour).UnixMilli()
-		recent := slices.DeleteFunc(slices.Clone(st.Scalings), func(ms int64) bool { return ms <= day })
 		switch {
 		case target == current:
 			return wire.Errorf(invalidArgument, "TargetShardCount %d of stream %s under account %s is its current shard count.", target, st.Name, s.o.Account)
@@ -83,13 +78,17 @@ func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInpu
 			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale up over double your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
 		case 2*target < current:
 			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale down below half your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
-		case len(recent) >= maxScalings && s.o.Limits != (Limits{}):
-			return wire.Errorf(limitExceeded, "Stream %s under account %s was scaled %d times in the last 24 hours, which is the limit.", st.Name, s.o.Account, len(recent))
+		case target > maxStreamShards:
+			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale a stream over %d shards. Current open shard count: %d Target shard count: %d", maxStreamShards, current, target)
 		}
 		if err := s.roomFor(now, target-current); err != nil {
 			return err
 		}
-		st.Scalings = append(recent, now.UnixMilli())
+		scalings, err := s.today(st, "UpdateShardCount", st.Scalings, maxScalings, now)
+		if err != nil {
+			return err
+		}
+		st.Scalings = scalings
 		st.rescale(now, uint32(target))
 		arn, before, after := s.arn(st.Name), int32(current), int32(target)
 		out = kinesis.UpdateShardCountOutput{StreamName: &st.Name, StreamARN: &arn, CurrentShardCount: &before, TargetShardCount: &after}

@@ -25,7 +25,6 @@ import (
 
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/localstream/internal/storage"
-	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
 
 // Options of a Service; the zero value is ready to use.
@@ -46,6 +45,7 @@ type Service struct {
 	store *storage.Store
 	log   *zap.Logger
 	seal  sealer
+	meter meter
 
 	latest    catalogue // the store's writer's
 	published atomic.Pointer[catalogue]
@@ -188,25 +188,4 @@ func (s *Service) live(all catalogue, name string, now time.Time) (*stream, erro
 		return nil, s.streamNotFound(name)
 	}
 	return st, nil
-}
-
-// Wire is the service with its table of operations.
-func (s *Service) Wire() wire.Service {
-	return wire.Service{Target: "Kinesis_20131202", JSON: "1.1", InternalError: "InternalFailure", Operations: []wire.Operation{
-		wire.Op("CreateStream", s.createStream),
-		wire.Op("DecreaseStreamRetentionPeriod", s.decreaseRetention),
-		wire.Op("DeleteStream", s.deleteStream),
-		wire.Op("DescribeStream", s.describeStream),
-		wire.Op("DescribeStreamSummary", s.describeStreamSummary),
-		wire.Op("GetRecords", s.getRecords),
-		wire.Op("GetShardIterator", s.getShardIterator),
-		wire.Op("IncreaseStreamRetentionPeriod", s.increaseRetention),
-		wire.Op("ListShards", s.listShards),
-		wire.Op("ListStreams", s.listStreams),
-		wire.Op("MergeShards", s.mergeShards),
-		wire.Op("PutRecord", s.putRecord),
-		wire.Op("PutRecords", s.putRecords),
-		wire.Op("SplitShard", s.splitShard),
-		wire.Op("UpdateShardCount", s.updateShardCount),
-	}}
 }
