@@ -47,21 +47,29 @@ type Options struct {
 	Clock clock.Clock
 	// Logger takes failures and the database's doings; never data of records. Nil logs nothing.
 	Logger *zap.Logger
-	// Limits are what a shard takes and gives in a second, by default without limit; see RealLimits.
+	// Limits are the rates and quotas of the account, by default hardly any; see RealLimits.
 	Limits Limits
 	// Transition is how long a stream or table stays CREATING, UPDATING or DELETING. Default: not at all.
 	Transition time.Duration
 	// Hosts are names besides localhost under which requests over the network may address the server; "*" allows all.
 	// Others are refused, which keeps web pages out.
 	Hosts []string
+	// Keys are secrets by access key id. With any, calls must be signed by one of them, within five minutes; without,
+	// calls must look signed, by whatever key.
+	Keys map[string]string
 	// Fault decides what goes wrong with each call; nil lets all be. It is called from many goroutines at once.
 	Fault func(Call) Fault
+	// Faults are rules to start with for what goes wrong; see SetFaults.
+	Faults []Rule
+	// ClockOffset is added to the server's time, as if its clock, or the client's, were set wrong.
+	ClockOffset time.Duration
 }
 
-// Limits are a shard's allowances; members that are 0 are no limit.
+// Limits are what the account and each of its shards may do; the zero value lets all through.
 type Limits = kinesis.Limits
 
-// RealLimits are AWS's for provisioned streams: writes of 1,000 records and 1 MiB, 5 reads and 2 MiB, a second.
+// RealLimits are AWS's: per shard and second writes of 1,000 records and 1 MiB, 5 reads and 2 MiB; its rates of
+// control calls; its quotas. RealLimits.Scale(10) has rates ten times as high.
 var RealLimits = kinesis.RealLimits
 
 // A Call is one request as a fault rule sees it.
@@ -74,12 +82,14 @@ type Fault = wire.Fault
 // {Type: "InternalFailure", Status: 500}.
 type Error = wire.Error
 
-// A Server is a running localstream. It is an http.Handler for the AWS protocols, and GET /health.
+// A Server is a running localstream. It is an http.Handler for the AWS protocols, GET /health, and fault rules at
+// /_localstream/faults.
 type Server struct {
 	o       Options
 	store   *storage.Store
 	tables  *tables.Service
 	handler *wire.Handler
+	rules   ruleset
 
 	life  context.Context // ends with Close
 	end   context.CancelCauseFunc
@@ -98,11 +108,15 @@ func Open(dir string, o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
+	o.Clock = offset(o.Clock, o.ClockOffset)
 	store, err := storage.Open(dir, storage.Options{FS: o.FS, Memory: o.Memory, Logger: o.Logger.Named("storage")})
 	if err != nil {
 		return nil, fmt.Errorf("localstream: %w", err)
 	}
-	s := &Server{o: o, store: store}
+	s := &Server{o: o, store: store, rules: ruleset{clock: o.Clock}}
+	if err := s.rules.set(o.Faults); err != nil {
+		return nil, fmt.Errorf("localstream: fault %w", errors.Join(err, store.Close()))
+	}
 	s.life, s.end = context.WithCancelCause(context.Background())
 	if err := s.start(); err != nil {
 		s.end(ErrClosed)
@@ -126,12 +140,33 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	s.handler = wire.NewHandler(
-		wire.Options{Clock: s.o.Clock, Logger: s.o.Logger.Named("wire"), Hosts: s.o.Hosts, Fault: s.o.Fault},
-		streams.Wire(), s.tables.Wire(),
-	)
+	o := wire.Options{Clock: s.o.Clock, Logger: s.o.Logger.Named("wire"), Hosts: s.o.Hosts, Fault: s.fault}
+	if len(s.o.Keys) > 0 {
+		o.Verify = (&verifier{region: s.o.Region, keys: s.o.Keys, now: s.o.Clock.Now}).verify
+	}
+	s.handler = wire.NewHandler(o, streams.Wire(), s.tables.Wire())
 	s.tasks.Go(func() { _ = streams.Run(s.life) })
 	return nil
+}
+
+// fault asks the option first, then the rules.
+func (s *Server) fault(c Call) Fault {
+	if s.o.Fault != nil {
+		if f := s.o.Fault(c); f != (Fault{}) {
+			return f
+		}
+	}
+	return s.rules.fault(c)
+}
+
+// offset is c with by added to its time.
+func offset(c clock.Clock, by time.Duration) clock.Clock {
+	if by == 0 {
+		return c
+	}
+	now := c.Now
+	c.NowFunc = func() time.Time { return now().Add(by) }
+	return c
 }
 
 // Close ends the server: calls in progress are cut short, background work ends, the data is closed. What was
@@ -166,14 +201,19 @@ func (s *Server) enter() bool {
 
 func (s *Server) leave() { s.calls.Done() }
 
-// ServeHTTP answers one request of an SDK client, or GET /health.
+// ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.enter() {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.leave()
-	if r.URL.Path == "/health" && r.Method == http.MethodGet {
+	limitBody(w, r)
+	switch {
+	case r.URL.Path == healthPath && r.Method == http.MethodGet:
 		s.health(w)
+		return
+	case r.URL.Path == faultsPath:
+		s.serveFaults(w, r)
 		return
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())

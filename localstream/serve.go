@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -15,20 +16,26 @@ import (
 // client who closes them and no request meets a closed connection.
 const (
 	headerTimeout  = 5 * time.Second
-	requestTimeout = 2 * time.Minute // for a whole request of 16 MiB: 140 KiB/s
+	bodyPatience   = 10 * time.Second // before bodyRate counts
+	bodyRate       = 32 << 10         // bytes a second that a request's body must reach
 	replyTimeout   = 10 * time.Minute
 	idleTimeout    = 3 * time.Minute
 	maxHeader      = 64 << 10
+	maxConnections = 1024
 	stopTimeout    = 5 * time.Second
 )
 
 // Serve answers requests on l until ctx ends, then finishes those in progress, for up to five seconds, and returns
-// nil. It closes l. The server itself stays open.
+// nil. It closes l. The server itself stays open. Clients speak HTTP/1.1, or HTTP/2 with prior knowledge. At most 1,024
+// connections are served at a time, the next ones wait; those that send their requests too slowly are closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
+		Protocols:         protocols,
 		Handler:           s,
 		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       requestTimeout,
 		WriteTimeout:      replyTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -44,10 +51,46 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		done <- err
 	})
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(limit(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
 		if stopped() {
 			return fmt.Errorf("localstream: serving on %s: %w", l.Addr(), err)
 		}
 	}
 	return <-done
+}
+
+// limitBody makes reading r's body fail when it comes too slowly: after the first ten seconds it must have reached
+// 32 KiB for each further second.
+func limitBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	b := &slowBody{ReadCloser: r.Body, conn: http.NewResponseController(w), start: time.Now()}
+	b.extend()
+	r.Body = b
+}
+
+// slowBody moves the connection's deadline as bytes come. Time is the machine's: deadlines of connections are.
+type slowBody struct {
+	io.ReadCloser
+	conn  *http.ResponseController
+	start time.Time
+	got   int64
+}
+
+func (b *slowBody) extend() {
+	earned := time.Duration(b.got) * time.Second / bodyRate
+	_ = b.conn.SetReadDeadline(b.start.Add(bodyPatience + earned)) // only writers of tests have none
+}
+
+// Read reads on within the deadline, which goes when the body has ended: the reply may take longer.
+func (b *slowBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.got += int64(n)
+	if errors.Is(err, io.EOF) {
+		_ = b.conn.SetReadDeadline(time.Time{})
+	} else {
+		b.extend()
+	}
+	return n, err
 }
