@@ -24,5 +24,5 @@ func (s *Service) Wire() wire.Service {
 	for i, op := range operations {
 		operations[i] = s.metered(op)
 	}
-	return wire.Service{Target: "Kinesis_20131202", JSON: "1.1", InternalError: "InternalFailure", Operations: operations}
+	return wire.Service{Target: "Kinesis_20131202", JSON: "1.1", CBOR: true, InternalError: "InternalFailure", Operations: operations}
 }

@@ -26,12 +26,8 @@ func (r rawJSON) AppendJSON(b []byte) ([]byte, error) { return append(b, r...), 
 func (e *Error) AppendJSON(b []byte) ([]byte, error) {
 	b = appendString(append(b, `{"__type":`...), e.Type)
 	if e.Message != "" {
-		// A quirk of AWS's that clients know.
-		name := `,"message":`
-		if strings.HasSuffix(e.Type, "SerializationException") {
-			name = `,"Message":`
-		}
-		b = appendString(append(b, name...), e.Message)
+		b = append(appendString(append(b, ','), e.messageName()), ':')
+		b = appendString(b, e.Message)
 	}
 	for _, name := range slices.Sorted(maps.Keys(e.Members)) {
 		b = append(appendString(append(b, ','), name), ':')
@@ -41,6 +37,14 @@ func (e *Error) AppendJSON(b []byte) ([]byte, error) {
 		}
 	}
 	return append(b, '}'), nil
+}
+
+// messageName is the name of the message's member: a quirk of AWS's that clients know.
+func (e *Error) messageName() string {
+	if strings.HasSuffix(e.Type, "SerializationException") {
+		return "Message"
+	}
+	return "message"
 }
 
 func appendOutput(b []byte, out any) ([]byte, error) {

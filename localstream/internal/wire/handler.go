@@ -73,6 +73,7 @@ type exchange struct {
 const (
 	json10    = "application/x-amz-json-1.0"
 	json11    = "application/x-amz-json-1.1"
+	cbor11    = "application/x-amz-cbor-1.1"
 	plainJSON = "application/json"
 )
 
@@ -142,10 +143,13 @@ func (h *Handler) identify(x *exchange) {
 // precheck makes the checks that come before the operation's own, in AWS's order, and reports whether the request
 // passed; if not it has been answered.
 func (h *Handler) precheck(x *exchange) bool {
-	known := x.mediaType == json10 || x.mediaType == json11 || x.mediaType == plainJSON
+	known := x.mediaType == json10 || x.mediaType == json11 || x.mediaType == plainJSON || x.mediaType == cbor11 && x.speaksCBOR()
 	switch {
 	case len(x.body) == 0:
-		if !known {
+		switch {
+		case x.speaksCBOR() && x.mediaType != json11 && x.mediaType != json10:
+			x.mediaType = cbor11 // a quirk of AWS's
+		case !known:
 			x.mediaType = "application/x-amz-json-" + cmp.Or(x.service.JSON, "1.1")
 		}
 		kind := "UnknownOperationException"
@@ -157,7 +161,7 @@ func (h *Handler) precheck(x *exchange) bool {
 		refuse(x.w, http.StatusForbidden, "AccessDeniedException", "Unable to determine service/operation name to be authorized")
 	case !known:
 		refuse(x.w, http.StatusNotFound, "UnknownOperationException", "")
-	case !isObject(x.body):
+	case x.mediaType == cbor11 && !isCBORMap(x.body), x.mediaType != cbor11 && !isObject(x.body):
 		h.fail(x, &Error{Type: "SerializationException"})
 	case x.mediaType == plainJSON && !x.known:
 		h.coral(x, "UnknownOperationException", http.StatusNotFound)
@@ -174,6 +178,25 @@ func (h *Handler) precheck(x *exchange) bool {
 		return err == nil
 	}
 	return false
+}
+
+// speaksCBOR reports whether CBOR may be answered: the service has it, or the request names no service.
+func (x *exchange) speaksCBOR() bool { return x.service.CBOR || x.service.Target == "" }
+
+// decode reads the body into in.
+func (x *exchange) decode(in any) error {
+	if x.mediaType == cbor11 {
+		return DecodeCBOR(x.body, in)
+	}
+	return Decode(x.body, in)
+}
+
+// appendOutput appends out in the request's encoding.
+func (x *exchange) appendOutput(b []byte, out any) ([]byte, error) {
+	if x.mediaType == cbor11 {
+		return appendCBOR(b, out)
+	}
+	return appendOutput(b, out)
 }
 
 // authenticated checks that the request is signed; who signed it is not verified.
@@ -226,7 +249,7 @@ func (h *Handler) run(x *exchange) {
 		return
 	}
 	in := x.operation.New()
-	if err := Decode(x.body, in); err != nil {
+	if err := x.decode(in); err != nil {
 		h.fail(x, err)
 		return
 	}
@@ -276,10 +299,10 @@ func (h *Handler) reply(x *exchange, status int, out any) {
 	buf := getBuffer()
 	defer putBuffer(buf)
 	var err error
-	if buf.b, err = appendOutput(buf.b, out); err != nil {
+	if buf.b, err = x.appendOutput(buf.b, out); err != nil {
 		h.o.Logger.Error("reply cannot be encoded", zap.String("operation", x.operation.Name), zap.Error(err))
 		status = http.StatusInternalServerError
-		buf.b = append(buf.b[:0], `{"__type":"`+x.service.InternalError+`"}`...)
+		buf.b, _ = x.appendOutput(buf.b[:0], &Error{Type: x.service.InternalError}) // two plain members: always goes
 	}
 	h.send(x, status, buf.b)
 }

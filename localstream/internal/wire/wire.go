@@ -47,6 +47,9 @@ type Service struct {
 	Target string
 	// JSON is the version of AWS JSON that the service speaks: "1.0" or "1.1".
 	JSON string
+	// CBOR says that the service speaks CBOR 1.1 as well. Its inputs and outputs are then plain: no json.Unmarshaler,
+	// no Appender, and every output smithy.Serializable.
+	CBOR bool
 	// InternalError is the error type for failures that are not the caller's, such as "InternalFailure".
 	InternalError string
 	// Qualify gives an error type the form that the service's replies have. Nil leaves types as they are.
