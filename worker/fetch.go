@@ -16,6 +16,10 @@ const (
 	maxReadBackoff = 10 * time.Second
 )
 
+// readsAtOnce bounds the reads with a deadline that a worker has under way at a time, so that a worker of a thousand
+// shards does not drown its own renewals, nor a small service.
+const readsAtOnce = 64
+
 // firstReadBytes is what a reader reserves of the memory budget before it knows how large the shard's pages are.
 const firstReadBytes = 256 << 10
 
@@ -125,9 +129,15 @@ func (f *fetcher) read(ctx context.Context) (record.Page, error) {
 	}
 }
 
-// once makes one read with a deadline of its own.
+// once makes one read. One that has a deadline takes one of the worker's places for reads meanwhile.
 func (f *fetcher) once(ctx context.Context) (record.Page, error) {
 	if f.pace.Timeout > 0 {
+		select {
+		case f.s.t.w.reading <- struct{}{}:
+			defer func() { <-f.s.t.w.reading }()
+		case <-ctx.Done():
+			return record.Page{}, context.Cause(ctx)
+		}
 		var cancel context.CancelFunc
 		ctx, cancel = f.s.t.w.clock.WithTimeout(ctx, f.pace.Timeout, errRead)
 		defer cancel()

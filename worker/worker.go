@@ -40,6 +40,7 @@ type Worker struct {
 	listed   event         // the table was listed
 	poke     chan struct{} // one slot: plan now
 	pokeSync chan struct{} // one slot: sync shards now
+	reading  chan struct{} // readsAtOnce places
 	stopping chan struct{} // closed when Run's context has ended
 	abandon  chan struct{} // closed when Run can wait for processors no longer
 	life     context.Context
@@ -75,7 +76,7 @@ func New(cfg Config) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
-		poke: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
+		poke: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{},
 	}
