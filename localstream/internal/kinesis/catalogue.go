@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -50,10 +52,26 @@ type stream struct {
 	Retention int32
 	Expired   int64
 	MaxRecord int // KiB
-	Tags      map[string]string
-	Scalings  []int64 // moments of the UpdateShardCount calls of the last day
-	Next      uint32  // index of the next shard
-	Shards    []shard // by index
+	// Warm is the warm throughput in MiB/s, WarmBefore what it was until the stream's last change is complete.
+	Warm         int32  `json:",omitempty"`
+	WarmBefore   int32  `json:",omitempty"`
+	Distribution string `json:",omitempty"` // "" is byKey
+	// KeyID is the encryption key, "" for none. From KeySince (milliseconds) records are as it says, before the opposite.
+	KeyID    string              `json:",omitempty"`
+	KeySince int64               `json:",omitempty"`
+	Metrics  []types.MetricsName `json:",omitempty"`
+	// Tags are the stream's own; ConsumerTags and Policies are by consumer, "" for the stream's policy. No map is changed
+	// once it is here.
+	Tags         map[string]string
+	ConsumerTags map[string]map[string]string `json:",omitempty"`
+	Policies     map[string]string            `json:",omitempty"`
+	// Moments of the last day's calls: UpdateShardCount, UpdateStreamMode, StartStreamEncryption, StopStreamEncryption.
+	Scalings    []int64
+	ModeChanges []int64 `json:",omitempty"`
+	Starts      []int64 `json:",omitempty"`
+	Stops       []int64 `json:",omitempty"`
+	Next        uint32  // index of the next shard
+	Shards      []shard // by index
 
 	sorted []*shard // what open returns, once the version is complete
 }

@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"math/bits"
@@ -29,8 +30,11 @@ type createStreamInput struct {
 	StreamName         *string `required:"true" len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
 	ShardCount         *int32  `range:"1.."`
 	StreamModeDetails  *streamModeDetails
-	Tags               map[string]string `len:"1..200"`
+	Tags               map[string]string `len:"1..200" keys:"1..128" values:"0..256"`
 	MaxRecordSizeInKiB *int32            `range:"1024..10240"`
+
+	WarmThroughputMiBps        *int32  `range:"0.."`
+	RecordDistributionStrategy *string `enum:"AUTO, USER_PARTITION_KEY"`
 }
 
 func (s *Service) createStream(ctx context.Context, in *createStreamInput) (any, error) {
@@ -50,6 +54,17 @@ func (s *Service) createStream(ctx context.Context, in *createStreamInput) (any,
 	case in.ShardCount != nil:
 		count = uint32(*in.ShardCount)
 	}
+	if in.RecordDistributionStrategy != nil {
+		st.Distribution = *in.RecordDistributionStrategy
+	}
+	if in.WarmThroughputMiBps != nil {
+		st.Warm = *in.WarmThroughputMiBps
+		count = warmShards(st.Warm)
+	}
+	err := cmp.Or(checkTags(in.Tags), s.permitTags(st.Name, in.Tags, len(in.Tags)), s.mayDistribute(st))
+	if err != nil {
+		return nil, err
+	}
 	return nil, s.store.Update(ctx, func(tx *storage.Tx) error { return s.create(tx, st, count) })
 }
 
@@ -59,6 +74,11 @@ func (s *Service) create(tx *storage.Tx, st *stream, count uint32) error {
 	old, ok := s.latest[st.Name]
 	if ok && old.state(now) != "" {
 		return wire.Errorf(resourceInUse, "Stream %s under account %s already exists.", st.Name, s.o.Account)
+	}
+	if st.Warm != 0 {
+		if err := s.mayWarm(st, st.Warm, now); err != nil {
+			return err
+		}
 	}
 	if err := s.roomFor(now, int(count)); err != nil {
 		return err

@@ -42,10 +42,11 @@ func (s *Service) describeStream(_ context.Context, in *describeStreamInput) (an
 	}
 	shards, more := s.listed(st, now, after, limit, func(*shard) bool { return true })
 	arn, created := s.arn(st.Name), time.UnixMilli(st.Created)
+	encryption, key := st.encryption()
 	return &kinesis.DescribeStreamOutput{StreamDescription: &types.StreamDescription{
 		StreamName: &st.Name, StreamARN: &arn, StreamStatus: types.StreamStatus(st.state(now)),
 		StreamModeDetails: mode(st), Shards: shards, HasMoreShards: &more, RetentionPeriodHours: &st.Retention,
-		StreamCreationTimestamp: &created, EnhancedMonitoring: noMonitoring(), EncryptionType: types.EncryptionTypeNone,
+		StreamCreationTimestamp: &created, EnhancedMonitoring: st.monitoring(), EncryptionType: encryption, KeyId: key,
 	}}, nil
 }
 
@@ -58,6 +59,7 @@ func (s *Service) describeStreamSummary(_ context.Context, in *describeStreamSum
 	}
 	now := s.now()
 	arn, created := s.arn(st.Name), time.UnixMilli(st.Created)
+	encryption, key := st.encryption()
 	open, size := int32(len(st.open())), int32(st.MaxRecord)
 	if st.state(now) == creating {
 		open = 0
@@ -65,18 +67,13 @@ func (s *Service) describeStreamSummary(_ context.Context, in *describeStreamSum
 	return &kinesis.DescribeStreamSummaryOutput{StreamDescriptionSummary: &types.StreamDescriptionSummary{
 		StreamName: &st.Name, StreamARN: &arn, StreamStatus: types.StreamStatus(st.state(now)),
 		StreamModeDetails: mode(st), OpenShardCount: &open, ConsumerCount: new(int32), RetentionPeriodHours: &st.Retention,
-		StreamCreationTimestamp: &created, EnhancedMonitoring: noMonitoring(), EncryptionType: types.EncryptionTypeNone,
-		MaxRecordSizeInKiB: &size,
+		StreamCreationTimestamp: &created, EnhancedMonitoring: st.monitoring(), EncryptionType: encryption, KeyId: key,
+		MaxRecordSizeInKiB: &size, WarmThroughput: st.warmth(now), RecordDistributionStrategy: st.distribution(),
 	}}, nil
 }
 
 func mode(st *stream) *types.StreamModeDetails {
 	return &types.StreamModeDetails{StreamMode: types.StreamMode(st.Mode)}
-}
-
-// noMonitoring is how the service shows that enhanced monitoring is off.
-func noMonitoring() []types.EnhancedMetrics {
-	return []types.EnhancedMetrics{{ShardLevelMetrics: []types.MetricsName{}}}
 }
 
 // listed describes up to limit of the stream's shards behind an index, oldest first, that are still listed and that

@@ -22,7 +22,7 @@ type getRecordsInput struct {
 	ShardIterator *string `required:"true" len:"1..512"`
 	Limit         *int32  `range:"1..10000"`
 	StreamARN     *string `len:"1..2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
-	StreamId      *string `len:"1..24"`
+	StreamId      *string `len:"1..24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 	DryRun        *bool
 }
 
@@ -97,6 +97,7 @@ type page struct {
 type item struct {
 	counter   uint64
 	arrival   int64
+	encrypted bool
 	key, data []byte
 }
 
@@ -156,7 +157,7 @@ func (p *page) fill(c chunk) (full bool, err error) {
 			c.first, c.count = c.first-1, c.count+1
 			key, data, _ = c.next()
 		}
-		p.items = append(p.items, item{counter, c.arrival, key, data})
+		p.items = append(p.items, item{counter, c.arrival, c.encrypted, key, data})
 		p.size += size
 		p.next = counter + 1
 	}
@@ -235,6 +236,9 @@ func (p *page) records() []types.Record {
 		*key, rest = rest[:len(p.items[i].key)], rest[len(p.items[i].key):]
 		arrivals[i] = time.UnixMilli(p.items[i].arrival)
 		records[i] = types.Record{SequenceNumber: number, PartitionKey: key, Data: p.items[i].data, ApproximateArrivalTimestamp: &arrivals[i]}
+		if p.items[i].encrypted {
+			records[i].EncryptionType = types.EncryptionTypeKms
+		}
 	}
 	return records
 }

@@ -10,24 +10,28 @@ import (
 //
 //	kh                           the key that iterators and tokens are sealed with, 32 random bytes
 //	kn                           the next stream id, 8 bytes
-//	km <name>                    a stream: JSON of stored
+//	ka                           the account: JSON of account
+//	km <name>                    a stream: JSON of stream
 //	kf <stream 8> <shard 4>      where the shard's stored records begin: next counter 8, last arrival 8
 //	kr <stream 8> <shard 4> <counter 8>   a chunk: records from that counter on
 //
 // A chunk is what one request put into one shard, cut at chunkBytes:
 //
 //	arrival 8    milliseconds since the epoch, of all its records
-//	count 4      how many records follow
+//	count 4      how many records follow; the highest bit says that they are of an encrypted stream
 //	each record  uvarint length of the partition key, the key, uvarint length of the data, the data
 const (
 	keySecret   = "kh"
 	keyNext     = "kn"
+	keyAccount  = "ka"
 	prefixMeta  = "km"
 	prefixFloor = "kf"
 	prefixChunk = "kr"
 
 	chunkHeader = 12
 	chunkBytes  = 512 << 10
+
+	chunkEncrypted = 1 << 31
 )
 
 func metaKey(name string) []byte { return append([]byte(prefixMeta), name...) }
@@ -74,21 +78,24 @@ func decodeFloor(b []byte) (floor, error) {
 
 // A chunk is a stored chunk opened for reading; it aliases the stored bytes.
 type chunk struct {
-	first   uint64 // counter of its first record
-	arrival int64
-	count   uint64
-	records []byte
+	first     uint64 // counter of its first record
+	arrival   int64
+	count     uint64
+	encrypted bool
+	records   []byte
 }
 
 func openChunk(key, value []byte) (chunk, error) {
 	if len(key) < 8 || len(value) < chunkHeader {
 		return chunk{}, fmt.Errorf("chunk of %d bytes; want at least %d", len(value), chunkHeader)
 	}
+	count := binary.BigEndian.Uint32(value[8:])
 	return chunk{
-		first:   binary.BigEndian.Uint64(key[len(key)-8:]),
-		arrival: int64(binary.BigEndian.Uint64(value)),
-		count:   uint64(binary.BigEndian.Uint32(value[8:])),
-		records: value[chunkHeader:],
+		first:     binary.BigEndian.Uint64(key[len(key)-8:]),
+		arrival:   int64(binary.BigEndian.Uint64(value)),
+		count:     uint64(count &^ chunkEncrypted),
+		encrypted: count&chunkEncrypted != 0,
+		records:   value[chunkHeader:],
 	}, nil
 }
 

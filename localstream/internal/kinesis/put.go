@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -33,7 +34,7 @@ type putRecordsInput struct {
 
 type putEntry struct {
 	Data            []byte    `required:"true" len:"0..10485760"`
-	PartitionKey    wire.Text `required:"true" len:"1..256"`
+	PartitionKey    wire.Text `len:"1..256"` // required unless the stream's distribution is auto
 	ExplicitHashKey *string   `pattern:"0|([1-9]\\d{0,38})"`
 }
 
@@ -46,9 +47,10 @@ type write struct {
 	headers []byte // what stands in a chunk before each entry's data
 	at      []int  // where each entry's header ends
 
-	routed *stream // the version that the chunks below are for
-	chunks []*draft
-	placed []place // by entry
+	routed    *stream // the version that the chunks below are for
+	chunks    []*draft
+	placed    []place // by entry
+	encrypted bool    // the records show as such
 }
 
 // A draft is a chunk before it has its numbers.
@@ -69,7 +71,7 @@ type place struct {
 }
 
 func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (any, error) {
-	w, err := s.prepare(&in.streamRef, []putEntry{in.putEntry})
+	w, err := s.prepare(&in.streamRef, []putEntry{in.putEntry}, "partitionKey")
 	if err == nil {
 		err = s.checkOrdering(w.routed, in.SequenceNumberForOrdering)
 	}
@@ -88,11 +90,11 @@ func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (any, error
 		return nil, wire.Errorf(throughput, "%s", s.throttled(w.name, id))
 	}
 	number := p.number().String()
-	return &kinesis.PutRecordOutput{ShardId: &id, SequenceNumber: &number}, nil
+	return &kinesis.PutRecordOutput{ShardId: &id, SequenceNumber: &number, EncryptionType: w.encryption()}, nil
 }
 
 func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (any, error) {
-	w, err := s.prepare(&in.streamRef, in.Records)
+	w, err := s.prepare(&in.streamRef, in.Records, "records.%d.member.partitionKey")
 	if err == nil {
 		err = dryRun(in.DryRun)
 	}
@@ -105,10 +107,14 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (any, err
 	return w.results(), nil
 }
 
-// prepare checks the entries and encodes all of them that does not depend on their numbers.
-func (s *Service) prepare(ref *streamRef, entries []putEntry) (*write, error) {
+// prepare checks the entries and encodes all of them that does not depend on their numbers. path is the format of
+// where their partition keys are, for messages.
+func (s *Service) prepare(ref *streamRef, entries []putEntry, path string) (*write, error) {
 	st, err := s.find(ref)
 	if err != nil {
+		return nil, err
+	}
+	if err := keysMissing(st, entries, path); err != nil {
 		return nil, err
 	}
 	w := &write{s: s, name: st.Name, entries: entries, hashes: make([]record.HashKey, len(entries)), at: make([]int, len(entries))}
@@ -120,7 +126,7 @@ func (s *Service) prepare(ref *streamRef, entries []putEntry) (*write, error) {
 			return nil, wire.Errorf(invalidArgument, "Record size of %d bytes exceeds the maximum of %d bytes.", size, most)
 		}
 		total += size
-		if w.hashes[i], err = e.hash(); err != nil {
+		if w.hashes[i], err = s.hash(st, e); err != nil {
 			return nil, err
 		}
 		w.headers = binary.AppendUvarint(w.headers, uint64(len(e.PartitionKey)))
@@ -146,8 +152,30 @@ func (s *Service) writable(st *stream) error {
 	return nil
 }
 
-// hash is the entry's point in the hash key space.
-func (e *putEntry) hash() (record.HashKey, error) {
+// keysMissing refuses entries without partition keys, unless the stream does without.
+func keysMissing(st *stream, entries []putEntry, path string) error {
+	if st.Distribution == auto {
+		return nil
+	}
+	var paths []string
+	for i := range entries {
+		if entries[i].PartitionKey != nil {
+			continue
+		}
+		at := path
+		if strings.Contains(path, "%d") {
+			at = fmt.Sprintf(path, i+1)
+		}
+		paths = append(paths, at)
+	}
+	return wire.Missing(paths...)
+}
+
+// hash is the entry's point in the hash key space: a random one where the service distributes the records.
+func (s *Service) hash(st *stream, e *putEntry) (record.HashKey, error) {
+	if st.Distribution == auto {
+		return record.HashKey{Hi: s.o.Clock.Uint64(), Lo: s.o.Clock.Uint64()}, nil
+	}
 	if e.ExplicitHashKey == nil {
 		return record.HashOf(string(e.PartitionKey)), nil
 	}
@@ -194,6 +222,7 @@ func (w *write) route(st *stream, now time.Time) {
 
 // run stores what was routed: all of it or, on an error, nothing that is known of.
 func (w *write) run(ctx context.Context) error {
+	w.encrypted = w.routed.encrypts(w.s.now())
 	if len(w.chunks) == 0 {
 		return nil
 	}
@@ -206,11 +235,12 @@ func (w *write) run(ctx context.Context) error {
 		if err := tx.Space(); err != nil {
 			return err
 		}
-		if st != w.routed {
+		if st.ID != w.routed.ID || st.Next != w.routed.Next {
 			w.route(st, now) // a reshard came between
 		}
+		w.encrypted = st.encrypts(now)
 		for _, d := range w.chunks {
-			d.number(now)
+			d.number(now, w.encrypted)
 			tx.Append(chunkKey(st.ID, d.shard.Index, d.first), d.parts...)
 		}
 		tx.OnCommit(w.publish)
@@ -219,13 +249,17 @@ func (w *write) run(ctx context.Context) error {
 }
 
 // number takes the chunk's numbers from its shard's tail.
-func (d *draft) number(now time.Time) {
+func (d *draft) number(now time.Time, encrypted bool) {
 	t := &d.shard.tail.written
 	t.arrival = max(t.arrival, now.UnixMilli())
 	d.first, d.arrival = t.next, t.arrival
 	t.next += uint64(d.entries)
 	header := binary.BigEndian.AppendUint64(make([]byte, 0, chunkHeader), uint64(d.arrival))
-	d.parts[0] = binary.BigEndian.AppendUint32(header, uint32(d.entries))
+	count := uint32(d.entries)
+	if encrypted {
+		count |= chunkEncrypted
+	}
+	d.parts[0] = binary.BigEndian.AppendUint32(header, count)
 }
 
 // publish lets readers see the chunks.
@@ -239,9 +273,16 @@ func (p place) number() sequence {
 	return p.chunk.shard.number(p.chunk.first+p.nth, p.chunk.arrival)
 }
 
+func (w *write) encryption() types.EncryptionType {
+	if w.encrypted {
+		return types.EncryptionTypeKms
+	}
+	return ""
+}
+
 // results are the answers to PutRecords, in the order of the entries.
 func (w *write) results() *kinesis.PutRecordsOutput {
-	out := &kinesis.PutRecordsOutput{FailedRecordCount: new(int32), Records: make([]types.PutRecordsResultEntry, len(w.entries))}
+	out := &kinesis.PutRecordsOutput{FailedRecordCount: new(int32), EncryptionType: w.encryption(), Records: make([]types.PutRecordsResultEntry, len(w.entries))}
 	ids := map[*shard]*string{}
 	numbers := make([]byte, 0, sequenceDigits*len(w.entries))
 	for i, p := range w.placed {
@@ -275,8 +316,11 @@ func (w *write) results() *kinesis.PutRecordsOutput {
 
 // checkOrdering refuses a number that the next one could not exceed.
 func (s *Service) checkOrdering(st *stream, text *string) error {
-	if text == nil {
+	switch {
+	case text == nil:
 		return nil
+	case st.Distribution == auto:
+		return wire.Errorf(invalidArgument, "SequenceNumberForOrdering is not supported for stream %s under account %s because its RecordDistributionStrategy is AUTO.", st.Name, s.o.Account)
 	}
 	if q, ok := parseSequence(*text); ok {
 		if sh, ok := st.shard(q.shard); ok && sh.Creation == q.creation && q.counter < sh.tail.visible.Load().next {

@@ -13,7 +13,7 @@ import (
 type streamRef struct {
 	StreamName *string `len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
 	StreamARN  *string `len:"1..2048" pattern:"arn:aws.*:kinesis:.*:\\d{12}:stream/\\S+"`
-	StreamId   *string `len:"1..24"`
+	StreamId   *string `len:"1..24" pattern:"[a-z0-9]{20}-[a-z0-9]{3}"`
 }
 
 // The types of the errors that operations answer.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
-	"github.com/shoal-stream/shoal/localstream/internal/storage"
 	"github.com/shoal-stream/shoal/localstream/internal/wire"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -102,26 +101,11 @@ func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInpu
 
 // reshard runs f on a copy of the stream that may be resharded, and keeps the copy unless f returns an error.
 func (s *Service) reshard(ctx context.Context, ref *streamRef, f func(st *stream, now time.Time) error) error {
-	name, err := s.name(ref)
-	if err != nil {
-		return err
-	}
-	return s.change(ctx, name, func(tx *storage.Tx, st *stream, now time.Time) (*stream, error) {
-		if st.Mode == onDemand {
-			return nil, wire.Errorf(validation, "Request is invalid. Stream %s under account %s is in On-Demand mode.", name, s.o.Account)
+	return s.amend(ctx, ref, func(next *stream, now time.Time) error {
+		if next.Mode == onDemand {
+			return wire.Errorf(validation, "Request is invalid. Stream %s under account %s is in On-Demand mode.", next.Name, s.o.Account)
 		}
-		if err := s.settled(st, now); err != nil {
-			return nil, err
-		}
-		if err := tx.Space(); err != nil {
-			return nil, err
-		}
-		next := st.clone()
-		if err := f(next, now); err != nil {
-			return nil, err
-		}
-		next.Status, next.Until = updating, now.Add(s.o.Transition).UnixMilli()
-		return next, nil
+		return f(next, now)
 	})
 }
 

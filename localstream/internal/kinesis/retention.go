@@ -40,10 +40,6 @@ func (s *Service) decreaseRetention(ctx context.Context, in *retentionInput) (an
 }
 
 func (s *Service) setRetention(ctx context.Context, in *retentionInput, check func(st *stream, hours int32) error) error {
-	name, err := s.name(&in.streamRef)
-	if err != nil {
-		return err
-	}
 	hours := *in.RetentionPeriodHours
 	switch {
 	case hours < defaultRetention:
@@ -51,18 +47,13 @@ func (s *Service) setRetention(ctx context.Context, in *retentionInput, check fu
 	case hours > maxRetention:
 		return wire.Errorf(invalidArgument, "Maximum allowed retention period is %d hours. Requested retention period (%d hours) is too long.", maxRetention, hours)
 	}
-	return s.change(ctx, name, func(tx *storage.Tx, st *stream, now time.Time) (*stream, error) {
-		if err := s.settled(st, now); err != nil {
-			return nil, err
+	return s.amend(ctx, &in.streamRef, func(next *stream, now time.Time) error {
+		if err := check(next, hours); err != nil {
+			return err
 		}
-		if err := check(st, hours); err != nil {
-			return nil, err
-		}
-		next := st.clone()
-		next.Expired = st.horizon(now) // what has expired stays so
+		next.Expired = next.horizon(now) // what has expired stays so
 		next.Retention = hours
-		next.Status, next.Until = updating, now.Add(s.o.Transition).UnixMilli()
-		return next, nil
+		return nil
 	})
 }
 

@@ -47,8 +47,10 @@ type Service struct {
 	seal  sealer
 	meter meter
 
-	latest    catalogue // the store's writer's
-	published atomic.Pointer[catalogue]
+	latest        catalogue // the store's writer's, like latestAccount
+	latestAccount account
+	published     atomic.Pointer[catalogue]
+	account       atomic.Pointer[account]
 }
 
 // New makes a service of what store holds.
@@ -61,6 +63,9 @@ func New(store *storage.Store, o Options) (*Service, error) {
 	s := &Service{o: o, store: store, log: o.Logger}
 	if err := s.loadSecret(); err != nil {
 		return nil, fmt.Errorf("kinesis: loading the iterator key: %w", err)
+	}
+	if err := s.loadAccount(); err != nil {
+		return nil, fmt.Errorf("kinesis: loading the account: %w", err)
 	}
 	streams, err := s.load()
 	if err != nil {

@@ -18,8 +18,9 @@ type rules struct {
 	length   *bounds
 	value    *bounds
 	pattern  *regexp.Regexp
-	source   string // of pattern, as the model has it
-	enum     []string
+	source   string   // of pattern, as the model has it
+	enum     []string // of a list: of its elements
+	elements elementRules
 }
 
 // bounds are inclusive; a missing end is the end of int64.
@@ -31,6 +32,7 @@ func parseRules(tag reflect.StructTag) rules {
 		length:   parseBounds(tag.Get("len")),
 		value:    parseBounds(tag.Get("range")),
 		source:   tag.Get("pattern"),
+		elements: parseElementRules(tag),
 	}
 	if r.source != "" {
 		r.pattern = regexp.MustCompile(`^(?:` + r.source + `)$`)
@@ -76,6 +78,11 @@ func (v *violations) add(value, path, constraint string) {
 func validate(in reflect.Value) error {
 	v := &violations{}
 	v.structure("", in)
+	return v.err()
+}
+
+// err is the error that lists the violations, nil if there are none.
+func (v *violations) err() error {
 	if len(v.texts) == 0 {
 		return nil
 	}
@@ -108,6 +115,7 @@ func (v *violations) member(parent string, f *field, value reflect.Value) {
 	if !f.rules.satisfied(value) {
 		f.rules.explain(v, parent+lower(f.name), value)
 	}
+	f.rules.checkElements(v, parent+lower(f.name), value)
 	switch {
 	case value.Kind() == reflect.Struct && value.Type() != timeType && !reflect.PointerTo(value.Type()).Implements(unmarshaler):
 		v.structure(parent+lower(f.name)+".", value)
@@ -197,12 +205,12 @@ func (r *rules) satisfied(v reflect.Value) bool {
 			return false
 		}
 	}
-	return (r.pattern == nil || r.pattern.MatchString(text(v))) && (r.enum == nil || slices.Contains(r.enum, text(v)))
+	return (r.pattern == nil || r.pattern.MatchString(text(v))) && (r.enum == nil || isList(v) || slices.Contains(r.enum, text(v)))
 }
 
 func (r *rules) explain(v *violations, path string, value reflect.Value) {
 	shown := "'" + show(value) + "'"
-	if r.enum != nil && !slices.Contains(r.enum, text(value)) {
+	if r.enum != nil && !isList(value) && !slices.Contains(r.enum, text(value)) {
 		v.add(shown, path, "Member must satisfy enum value set: ["+strings.Join(r.enum, ", ")+"]")
 	}
 	if r.length != nil {
