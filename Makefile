@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := all
 GO ?= go
 
-.PHONY: all build vet fmt test race quickstart processes processes-full bench help
+.PHONY: all build vet fmt test race quickstart processes processes-full bench conformance help
 
 all: build vet fmt race ## build, vet, check the format, test with the race detector
 
@@ -35,6 +35,9 @@ processes-full: ## the same 20 times over, with 200 kills of the server
 
 bench: ## what a worker costs beside a plain GetRecords loop
 	$(GO) test -run '^$$' -bench Consume -benchtime 5x ./integration/bench
+
+conformance: ## boto3, the AWS CLI, the Java SDK and KCL and the Go SDK against localstream; the last line is the verdict
+	@$(GO) run ./integration/conformance
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
