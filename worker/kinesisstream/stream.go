@@ -76,7 +76,7 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 	case api == nil:
 		s.err = fmt.Errorf("stream %s: no Kinesis client given", s.name)
 	case !validName.MatchString(s.name):
-		s.err = fmt.Errorf("stream %.200q: want a name of 1 to 128 characters out of a-z, A-Z, 0-9, _ . -, or arn:…:stream/NAME", nameOrARN)
+		s.err = fmt.Errorf("%w: %.200q: want a name of 1 to 128 characters out of a-z, A-Z, 0-9, _ . -, or arn:…:stream/NAME", worker.ErrNoStream, nameOrARN)
 	case s.o.Limit < 1 || s.o.Limit > maxLimit:
 		s.err = fmt.Errorf("stream %s: Limit %d; want 1 to %d", s.name, s.o.Limit, maxLimit)
 	default:
