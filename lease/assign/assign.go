@@ -74,7 +74,7 @@ const twinBeats = 3
 //     come to it (a hand-over done, a lease given away to it); else once they stood still for the lease duration.
 //   - Free and expired rows are taken up to the fair share, unfinished rows by live workers, rounded up: first those
 //     that follow shards of this worker, then those for which it comes first among the live workers. What nobody has
-//     taken for a whole duration is taken beyond the share.
+//     taken for a fifth of the duration is taken beyond the share.
 //   - When none is free, a worker with less than its target asks for leases of those with more. The targets differ by
 //     at most one, and the most loaded have the higher one, so no more moves than needed; a lease asked for counts for
 //     the asker. If all that comes to rest and a worker still has two more than this one (others are at their

@@ -16,7 +16,7 @@ type fleet struct {
 	me   *member
 	own  []*lease.Lease // in this worker's name, held by nobody
 	free []*lease.Lease // to be had: free or expired
-	late int            // how many of free, its first, have been free for a whole duration
+	late int            // how many of free, its first, nobody has taken in time
 	n    int            // rows in all, with those of dead workers
 }
 
@@ -26,6 +26,10 @@ type member struct {
 	count int            // rows that it has or is to get
 	rows  []*lease.Lease // those of count that it can be asked for
 }
+
+// patience divides the lease duration: for that long a free row is left to the workers that are short of one. A worker
+// that is stopping, or that has as many as it may, counts as live but takes none.
+const patience = 5
 
 func survey(s *Snapshot) *fleet {
 	f := &fleet{s: s, live: make(map[string]*member)}
@@ -48,7 +52,7 @@ func survey(s *Snapshot) *fleet {
 			}
 		case l.Holder() != "" && still < s.Duration:
 			f.alive(l)
-		case l.Holder() == "" && still < s.Duration, l.Holder() != "" && still < 2*s.Duration:
+		case l.Holder() == "" && still < s.Duration/patience, l.Holder() != "" && still < s.Duration+s.Duration/patience:
 			f.free = append(f.free, l)
 		default:
 			late = append(late, l)
