@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -168,7 +167,7 @@ func (w *jsonWriter) WriteBigFloat(s *smithy.Schema, v *big.Float) {
 func (w *jsonWriter) WriteBlob(s *smithy.Schema, v []byte) {
 	w.before(s)
 	w.b = append(w.b, '"')
-	w.b = base64.StdEncoding.AppendEncode(w.b, v)
+	w.b = appendBase64(w.b, v)
 	w.b = append(w.b, '"')
 }
 

@@ -207,7 +207,7 @@ func (s *scanner) blob() (data []byte, problem string, err error) {
 	if at := max(bytes.IndexByte(raw, '\r'), bytes.IndexByte(raw, '\n')); at >= 0 { // the base64 package would skip line ends
 		return nil, "'" + clip(raw) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(raw[at])) + "'", nil
 	}
-	n, err := base64.StdEncoding.Strict().Decode(raw, raw)
+	n, err := decodeBase64(raw)
 	var at base64.CorruptInputError
 	if errors.As(err, &at) {
 		c := raw[min(int(at), len(raw)-1)]

@@ -1,0 +1,73 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// Base64 is most of what a body of records is, so it goes by tables here: two characters at a time on the way out,
+// eight on the way in. Whatever is not plain and whole, the end and all errors, is the standard library's to judge.
+
+const base64Digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+// base64Pairs are the two characters for 12 bits, the first one in the lower byte.
+var base64Pairs [1 << 12]uint16
+
+// base64Bits are the 24 bits that a character stands for in each of the four places of a quantum, or notBase64.
+var base64Bits [4][256]uint32
+
+const notBase64 = 1 << 31
+
+func init() {
+	for i := range base64Pairs {
+		base64Pairs[i] = uint16(base64Digits[i>>6]) | uint16(base64Digits[i&63])<<8
+	}
+	for place := range base64Bits {
+		for c := range base64Bits[place] {
+			base64Bits[place][c] = notBase64
+		}
+		for v, c := range []byte(base64Digits) {
+			base64Bits[place][c] = uint32(v) << (18 - 6*place)
+		}
+	}
+}
+
+// appendBase64 appends data in the standard encoding with padding.
+func appendBase64(b, data []byte) []byte {
+	start := len(b)
+	size := base64.StdEncoding.EncodedLen(len(data))
+	if cap(b)-start < size {
+		b = append(b, make([]byte, size)...)[:start]
+	}
+	out := b[start : start+size]
+	for len(data) >= 8 && len(out) >= 8 {
+		u := binary.BigEndian.Uint64(data)
+		binary.LittleEndian.PutUint64(out, uint64(base64Pairs[u>>52])|uint64(base64Pairs[u>>40&0xfff])<<16|
+			uint64(base64Pairs[u>>28&0xfff])<<32|uint64(base64Pairs[u>>16&0xfff])<<48)
+		data, out = data[6:], out[8:]
+	}
+	base64.StdEncoding.Encode(out, data)
+	return b[:start+size]
+}
+
+// decodeBase64 decodes text in place, strictly, and returns how many bytes it has decoded. The error is a
+// base64.CorruptInputError; the text behind the four characters at n/3*4 is then still as it was.
+func decodeBase64(text []byte) (n int, err error) {
+	from := 0
+	for len(text)-from > 8 { // the last quantum may have padding
+		u := binary.LittleEndian.Uint64(text[from:])
+		first := base64Bits[0][byte(u)] | base64Bits[1][byte(u>>8)] | base64Bits[2][byte(u>>16)] | base64Bits[3][byte(u>>24)]
+		second := base64Bits[0][byte(u>>32)] | base64Bits[1][byte(u>>40)] | base64Bits[2][byte(u>>48)] | base64Bits[3][byte(u>>56)]
+		if (first|second)&notBase64 != 0 {
+			break
+		}
+		binary.BigEndian.PutUint64(text[n:], uint64(first)<<40|uint64(second)<<16) // two bytes more, behind which from is
+		n += 6
+		from += 8
+	}
+	rest, err := base64.StdEncoding.Strict().Decode(text[n:], text[from:])
+	if at, ok := err.(base64.CorruptInputError); ok {
+		err = at + base64.CorruptInputError(from)
+	}
+	return n + rest, err
+}

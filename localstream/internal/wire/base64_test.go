@@ -1,0 +1,85 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/base64"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestBase64IsTheStandardLibrarys(t *testing.T) {
+	rng := rand.NewChaCha8([32]byte{1})
+	for size := range 200 {
+		data := make([]byte, size)
+		_, _ = rng.Read(data)
+		want := base64.StdEncoding.EncodeToString(data)
+		if got := appendBase64([]byte("before"), data); string(got) != "before"+want {
+			t.Fatalf("%d bytes: encoded as %q, want %q", size, got, want)
+		}
+		roomy := append(make([]byte, 0, 1000), "before"...)
+		if got := appendBase64(roomy, data); string(got) != "before"+want {
+			t.Fatalf("%d bytes into a large buffer: encoded as %q, want %q", size, got, want)
+		}
+		text := []byte(want)
+		n, err := decodeBase64(text)
+		if err != nil || !bytes.Equal(text[:n], data) {
+			t.Fatalf("%d bytes: decoded %x, %v; want %x", size, text[:n], err, data)
+		}
+	}
+}
+
+// TestDamagedBase64 puts every byte at every place of a text: the same must come out as from the standard library,
+// and after an error what lies behind the damage must still be there.
+func TestDamagedBase64(t *testing.T) {
+	for _, good := range []string{"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWQ=="} {
+		for at := range len(good) {
+			for c := range 256 {
+				if c == '\r' || c == '\n' {
+					continue // refused before decoding
+				}
+				text := []byte(good)
+				text[at] = byte(c)
+				given := bytes.Clone(text)
+				want, wantErr := base64.StdEncoding.Strict().DecodeString(string(text))
+				n, err := decodeBase64(text)
+				if (err == nil) != (wantErr == nil) || err != nil && err != wantErr {
+					t.Fatalf("%q: error %v, want %v", given, err, wantErr)
+				}
+				if !bytes.Equal(text[:n], want) {
+					t.Fatalf("%q: decoded %q, want %q", given, text[:n], want)
+				}
+				if err != nil && !bytes.Equal(text[n/3*4+4:], given[n/3*4+4:]) {
+					t.Fatalf("%q: %q is left behind the damage", given, text)
+				}
+			}
+		}
+	}
+}
+
+func BenchmarkBase64(b *testing.B) {
+	data := make([]byte, 1024)
+	out := make([]byte, 0, 2000)
+	text := appendBase64(nil, data)
+	b.Run("encode", func(b *testing.B) {
+		b.SetBytes(1024)
+		for b.Loop() {
+			out = appendBase64(out[:0], data)
+		}
+	})
+	scratch := make([]byte, len(text))
+	b.Run("decode", func(b *testing.B) {
+		b.SetBytes(1024)
+		for b.Loop() {
+			copy(scratch, text)
+			if _, err := decodeBase64(scratch); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("std-encode", func(b *testing.B) {
+		b.SetBytes(1024)
+		for b.Loop() {
+			out = base64.StdEncoding.AppendEncode(out[:0], data)
+		}
+	})
+}
