@@ -21,7 +21,7 @@ func start(t *testing.T, args ...string) (addr string, lines []string, stop func
 	r, w := io.Pipe()
 	status := make(chan int, 1)
 	go func() {
-		s := run(ctx, append([]string{"serve", "-addr", "127.0.0.1:0"}, args...), w, t.Output())
+		s := run(ctx, append([]string{"serve", "-addr", "127.0.0.1:0"}, args...), nil, w, t.Output())
 		w.Close()
 		status <- s
 	}()
@@ -70,7 +70,7 @@ func TestServeAnswersStopsAndKeepsItsData(t *testing.T) {
 		}
 		if round == 1 {
 			var stderr strings.Builder
-			if s := run(t.Context(), []string{"serve", "-addr", "127.0.0.1:0", "-data", dir}, io.Discard, &stderr); s != 1 || !strings.HasPrefix(stderr.String(), "localstream: data directory "+dir+": in use by another localstream") {
+			if s := run(t.Context(), []string{"serve", "-addr", "127.0.0.1:0", "-data", dir}, nil, io.Discard, &stderr); s != 1 || !strings.HasPrefix(stderr.String(), "localstream: data directory "+dir+": in use by another localstream") {
 				t.Errorf("a second one on the same data: status %d, %s", s, &stderr)
 			}
 		}
@@ -95,8 +95,8 @@ func TestBadCommandLinesAreRefusedInOneLine(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"", 2, "no command given; want serve"},
-		{"run", 2, `command "run"; want serve`},
+		{"", 2, "no command given; want serve, streams, shards, put or tail"},
+		{"run", 2, `command "run"; want serve, streams, shards, put or tail`},
 		{"serve", 2, "no -data given; want a directory, or -memory"},
 		{"serve -memory -data x", 2, "both -memory and -data given; want one of them"},
 		{"serve -memory -limits some", 2, `-limits "some"; want real, off or a factor above 0`},
@@ -105,14 +105,14 @@ func TestBadCommandLinesAreRefusedInOneLine(t *testing.T) {
 		{"serve -memory -speed 3", 2, "flag provided but not defined: -speed"},
 		{"serve -memory extra", 2, `argument "extra"; want flags only`},
 		{"serve -memory -addr 4567", 2, `-addr "4567"; want host:port`},
-		{"serve -memory -addr 0.0.0.0:4567", 2, "-addr 0.0.0.0:4567 can be reached from other machines, and signatures are not verified; want a loopback address, or -insecure"},
+		{"serve -memory -addr 0.0.0.0:4567", 2, "-addr 0.0.0.0:4567 can be reached from other machines, and signatures are not verified; want a loopback address, -sigv4 verify, or -insecure"},
 		{"serve -memory -addr :4567", 2, "-addr :4567 can be reached"},
 		{"serve -memory -addr " + taken.Addr().String(), 1, taken.Addr().String() + " is in use by another program"},
 		{"serve -addr 127.0.0.1:0 -data " + foreign, 1, "data directory " + foreign + `: not a localstream directory: it holds "a"`},
 		{"serve -addr 127.0.0.1:0 -data /dev/null", 1, "data directory /dev/null: cannot be made"},
 	} {
 		var stderr strings.Builder
-		status := run(t.Context(), strings.Fields(test.args), io.Discard, &stderr)
+		status := run(t.Context(), strings.Fields(test.args), nil, io.Discard, &stderr)
 		last := stderr.String()
 		last = strings.TrimSuffix(last[strings.LastIndex(strings.TrimSuffix(last, "\n"), "\n")+1:], "\n")
 		if status != test.status || !strings.HasPrefix(last, "localstream: "+test.want) {
