@@ -42,7 +42,7 @@ func checkKeyValue(name string, v attr.Value, partition bool, problem string) er
 	return nil
 }
 
-// checkItem refuses an item without a proper key.
+// checkItem refuses an item without a proper key, and one that the indexes cannot take.
 func (t *table) checkItem(it attr.Item) error {
 	for i, k := range t.Key {
 		v, ok := it[k.Name]
@@ -56,7 +56,7 @@ func (t *table) checkItem(it attr.Item) error {
 			return err
 		}
 	}
-	return nil
+	return t.checkIndexKeys(it)
 }
 
 // checkIndexKeys refuses an item whose attributes do not fit the keys of the table's indexes.

@@ -86,6 +86,17 @@ func (e *expectedValue) implied(c *expr.Comparison) error {
 	return asInvalid("", c.Check())
 }
 
+// checkConditionalOperator refuses an operator between fewer than two conditions.
+func checkConditionalOperator(operator string, conditions int) error {
+	switch {
+	case operator == "" || conditions > 1:
+		return nil
+	case conditions == 1:
+		return invalid("ConditionalOperator can only be used when Filter or Expected has two or more elements")
+	}
+	return invalid("ConditionalOperator cannot be used without Filter or Expected")
+}
+
 // expectations are what Expected asks for.
 func expectations(expected map[string]expectedValue, operator string) (*expr.Comparisons, error) {
 	all := &expr.Comparisons{Any: operator == "OR"}

@@ -3,6 +3,7 @@ package tables
 import (
 	"bytes"
 	"slices"
+	"strings"
 
 	"github.com/shoal-stream/shoal/localstream/internal/storage"
 	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
@@ -23,6 +24,7 @@ type reading struct {
 	filter       predicate
 	paths        []expr.Path // nil for all that there is
 	whole        bool        // the index's entries are to be completed from the table
+	filterWhole  bool        // only for the filter
 	countOnly    bool
 	consistent   bool
 	units        consumed
@@ -76,11 +78,18 @@ func (s *Service) take(r *reading, reply *pageReply, stored []byte) (size, whole
 		return 0, 0, err
 	}
 	size = entry.Size()
-	if r.whole {
-		if entry, err = s.read(r.table, entry); err != nil || entry == nil {
+	passing := entry
+	if r.whole || r.filterWhole {
+		if passing, err = s.read(r.table, entry); err != nil || passing == nil {
 			return size, 0, err // nil: deleted since this page was begun
 		}
-		wholeSize = entry.Size()
+		wholeSize = passing.Size()
+	}
+	if r.filter != nil && !r.filter.Match(passing) {
+		return size, wholeSize, nil
+	}
+	if r.whole {
+		entry = passing
 	}
 	r.collect(reply, entry)
 	return size, wholeSize, nil
@@ -105,11 +114,8 @@ func (r *reading) next(it *storage.Iter) bool {
 	return it.Next()
 }
 
-// collect adds an item that passes the filter to the reply.
+// collect adds an item that passed the filter to the reply.
 func (r *reading) collect(reply *pageReply, entry attr.Item) {
-	if r.filter != nil && !r.filter.Match(entry) {
-		return
-	}
 	reply.count++
 	if r.countOnly {
 		return
@@ -128,7 +134,7 @@ func (r *reading) count(size, tableSize, scanned int) {
 		return
 	}
 	r.units.index(r.index, units)
-	if r.whole && scanned > 0 {
+	if (r.whole || r.filterWhole) && scanned > 0 {
 		r.units.base = readUnits(tableSize, r.consistent)
 	}
 }
@@ -199,8 +205,29 @@ func (s *Service) begin(in pageInput, paths []expr.Path) (*reading, error) {
 	if err := checkSelect(in); err != nil {
 		return nil, err
 	}
+	if err := r.checkPathsProjected(paths); err != nil {
+		return nil, err
+	}
 	r.whole = r.index.projected != nil && (in.selects == "ALL_ATTRIBUTES" || r.fetches(paths))
 	return r, checkScalarKeys(t, paths)
+}
+
+// checkPathsProjected refuses paths to what a global index does not have.
+func (r *reading) checkPathsProjected(paths []expr.Path) error {
+	if !r.index.Global || r.index.projected == nil {
+		return nil
+	}
+	var missing []string
+	for _, p := range paths {
+		if !slices.Contains(r.index.projected, p.Root()) {
+			missing = appendOnce(missing, p.Root())
+		}
+	}
+	if missing == nil {
+		return nil
+	}
+	slices.Sort(missing)
+	return invalid(parameterProblem+"Global secondary index %s does not project [%s]", r.index.Name, strings.Join(missing, ", "))
 }
 
 // fetches reports whether the paths need attributes that a local index does not have. A global one is never completed.

@@ -2,6 +2,8 @@ package tables
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
 	"github.com/shoal-stream/shoal/localstream/internal/tables/expr"
@@ -63,6 +65,9 @@ func (s *Service) query(_ context.Context, in *queryInput) (any, error) {
 	if err := r.checkFilterKeys(f); err != nil {
 		return nil, err
 	}
+	if err := r.checkFilterProjected(f); err != nil {
+		return nil, err
+	}
 	if err := r.setFilter(f); err != nil {
 		return nil, err
 	}
@@ -114,8 +119,8 @@ func (b *binder) keyTerms(in *queryInput) ([]expr.Comparison, error) {
 
 // filter checks and binds a filter in either style; nil for none.
 func (b *binder) filter(member string, legacy map[string]condition, operator string, src *string) (predicate, error) {
-	if operator != "" && len(legacy) == 0 {
-		return nil, invalid("ConditionalOperator cannot be used without Filter or Expected")
+	if err := checkConditionalOperator(operator, len(legacy)); err != nil {
+		return nil, err
 	}
 	if len(legacy) > 0 {
 		return filters(member, legacy, operator)
@@ -134,6 +139,37 @@ func (r *reading) setFilter(f predicate) error {
 		return checkScalarKeys(r.table, c.Paths())
 	}
 	return nil
+}
+
+// checkFilterProjected refuses a query's filter on attributes that the index does not have.
+func (r *reading) checkFilterProjected(f predicate) error {
+	missing := r.unprojected(f)
+	if missing == nil {
+		return nil
+	}
+	return invalid(parameterProblem+"Secondary index %s does not project one or more filter attributes: [%s]", r.index.Name, strings.Join(missing, ", "))
+}
+
+// unprojected are the attributes that a filter needs and the index does not have.
+func (r *reading) unprojected(f predicate) (missing []string) {
+	var names []string
+	switch f := f.(type) {
+	case *expr.BoundCondition:
+		for _, p := range f.Paths() {
+			names = append(names, p.Root())
+		}
+	case *expr.Comparisons:
+		for _, c := range f.List {
+			names = append(names, c.Name)
+		}
+	}
+	for _, name := range names {
+		if r.index.projected != nil && !slices.Contains(r.index.projected, name) {
+			missing = appendOnce(missing, name)
+		}
+	}
+	slices.Sort(missing)
+	return missing
 }
 
 // checkFilterKeys refuses a query's filter on the key attributes of what it queries.

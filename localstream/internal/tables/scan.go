@@ -62,6 +62,7 @@ func (s *Service) scan(_ context.Context, in *scanInput) (any, error) {
 	if err := r.setFilter(f); err != nil {
 		return nil, err
 	}
+	r.filterWhole = !r.index.Global && r.unprojected(f) != nil // a local index is completed from the table, also for this
 	r.segment(in.Segment, in.TotalSegments)
 	if in.ExclusiveStartKey != nil {
 		if err := r.startAfter(in.ExclusiveStartKey); err != nil {

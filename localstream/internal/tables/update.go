@@ -65,7 +65,27 @@ func checkUpdate(t *table, in *writeInput, ch changes) error {
 			return invalid(parameterProblem+"Cannot update attribute %s. This attribute is part of the key", p.Root())
 		}
 	}
-	return checkScalarKeys(t, paths)
+	if err := checkScalarKeys(t, paths); err != nil {
+		return err
+	}
+	if all, ok := ch.(expr.Replacements); ok {
+		return t.checkIndexUpdates(all)
+	}
+	return nil
+}
+
+// checkIndexUpdates refuses AttributeUpdates that add to or take from the keys of local indexes what those cannot have.
+func (t *table) checkIndexUpdates(all expr.Replacements) error {
+	for _, r := range all {
+		for _, x := range t.Indexes {
+			for _, k := range x.Key {
+				if !x.Global && k.Name == r.Name && r.Value.Exists() && r.Value.Kind != k.Kind && r.Action != "PUT" {
+					return invalid("Updates on index keys must be of the same data type as the key attribute")
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // update applies the changes. An item that is not there begins as its key, unless the older parameters only delete.

@@ -71,8 +71,8 @@ func (s *Service) prepare(in *writeInput, expressions, legacy []parameter, more 
 
 // bindCondition checks and binds the condition in either style; nil for none.
 func bindCondition(b *binder, in *writeInput) (predicate, error) {
-	if in.ConditionalOperator != "" && len(in.Expected) == 0 {
-		return nil, invalid("ConditionalOperator cannot be used without Filter or Expected")
+	if err := checkConditionalOperator(in.ConditionalOperator, len(in.Expected)); err != nil {
+		return nil, err
 	}
 	if len(in.Expected) > 0 {
 		return expectations(in.Expected, in.ConditionalOperator)

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
@@ -196,7 +197,7 @@ func (b *BoundCondition) checkOperands(n *node) *Error {
 	if err := checkCount(n); err != nil {
 		return err
 	}
-	if len(n.args) == 2 && n.op != opIn && b.samePath(n.args[0], n.args[1]) {
+	if (len(n.args) == 2 || n.op == opIn) && slices.ContainsFunc(n.args[1:], func(arg *node) bool { return b.samePath(n.args[0], arg) }) {
 		return refuse("The first operand must be distinct from the remaining operands for this operator or function; operator: %s, first operand: %s",
 			n.operator(), b.resolve(n.args[0].path))
 	}

@@ -48,7 +48,7 @@ func (c Comparison) holds(x attr.Value) bool {
 	case "CONTAINS":
 		return contains(x, c.Values[0])
 	case "NOT_CONTAINS":
-		return !contains(x, c.Values[0])
+		return x.Exists() && !contains(x, c.Values[0])
 	case "BEGINS_WITH":
 		return beginsWith(x, c.Values[0])
 	case "IN":
@@ -69,8 +69,8 @@ const (
 )
 
 var argumentKinds = map[string]string{
-	"EQ": scalarsOrSets, "NE": scalarsOrSets, "LE": scalars, "LT": scalars, "GE": scalars, "GT": scalars, "CONTAINS": scalars + " BOOL NULL L M",
-	"NOT_CONTAINS": scalars + " BOOL NULL L M", "BEGINS_WITH": "S B", "IN": scalarsOrSets, "BETWEEN": scalars,
+	"EQ": scalarsOrSets, "NE": scalarsOrSets, "LE": scalars, "LT": scalars, "GE": scalars, "GT": scalars, "CONTAINS": scalars + " BOOL NULL",
+	"NOT_CONTAINS": scalars + " BOOL NULL", "BEGINS_WITH": "S B", "IN": scalars, "BETWEEN": scalars,
 }
 
 const parameterProblem = "One or more parameter values were invalid: "

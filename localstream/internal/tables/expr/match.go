@@ -66,14 +66,14 @@ func (b *BoundCondition) operandValue(n *node, it attr.Item) attr.Value {
 	return size(b.operandValue(n.args[0], it))
 }
 
-// compare holds never for a missing operand, except that <> holds when one of the two is missing. Ordering needs two
+// compare holds never for a missing operand, except that <> holds for any. Ordering needs two
 // operands of one kind S, N or B.
 func compare(op op, x, y attr.Value) bool {
 	switch op {
 	case opEqual:
 		return x.Exists() && attr.Equal(x, y)
 	case opNotEqual:
-		return !attr.Equal(x, y)
+		return !x.Exists() || !y.Exists() || !attr.Equal(x, y)
 	}
 	order, ok := attr.Compare(x, y)
 	if !ok {
