@@ -43,3 +43,31 @@ func TestG5OneSlowFinishDoesNotHoldUpTheOtherShards(t *testing.T) {
 		}
 	})
 }
+
+// A worker that stops while a lease it asked for is on its way: the lease does not wait for its expiry.
+func TestG5ALeaseThatComesTooLateIsPassedOn(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 2, memstream.Options{})
+		a := f.start("a", config(finishing(func(*worker.Shard, worker.FinishReason) error {
+			pass(2 * time.Second)
+			return nil
+		})))
+		f.until("both shards with a", 10*time.Second, func() bool { return len(a.Status().Shards) == 2 })
+		b := f.start("b", nil)
+		f.until("b has asked for one", 10*time.Second, func() bool {
+			for i := range 2 {
+				if row := f.row(id(i)); row.Owner == "b" && row.CheckpointOwner == "a" {
+					return true
+				}
+			}
+			return false
+		})
+		if err, took := b.halt(); err != nil || took > 5*time.Second {
+			t.Errorf("the stop took %v, error %v", took, err)
+		}
+		f.until("both shards with a again", 5*time.Second, func() bool {
+			return len(a.Status().Shards) == 2 && f.row(id(0)).Owner == "a" && f.row(id(1)).Owner == "a"
+		})
+		stop(t, a)
+	})
+}

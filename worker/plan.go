@@ -99,11 +99,7 @@ func (p *planner) act(ctx context.Context, plan assign.Plan) {
 		writes.Go(func() { p.take(ctx, row) })
 	}
 	for _, row := range plan.Ask {
-		writes.Go(func() {
-			if _, err := w.cfg.Leases.Ask(ctx, row, w.cfg.WorkerID); err != nil && ctx.Err() == nil {
-				p.refused("ask for lease", row, err)
-			}
-		})
+		writes.Go(func() { p.ask(ctx, row) })
 	}
 	writes.Wait()
 }
@@ -127,6 +123,56 @@ func (p *planner) take(ctx context.Context, row lease.Lease) {
 	}
 	w.log.Info("lease taken", zap.String("shard", row.Shard), zap.String("from", row.Holder()), zap.Stringer("checkpoint", taken.Checkpoint))
 	w.begin(taken, src, sent)
+}
+
+func (p *planner) ask(ctx context.Context, row lease.Lease) {
+	w := p.w
+	w.mu.Lock()
+	w.asked[row.Key] = true
+	w.mu.Unlock()
+	if _, err := w.cfg.Leases.Ask(ctx, row, w.cfg.WorkerID); err != nil && ctx.Err() == nil {
+		p.refused("ask for lease", row, err)
+	}
+}
+
+// giveBack releases, once all tenures have ended, the leases that this worker had asked for and that come to it now:
+// nobody else would take them before they expire. It waits for those whose holders have not finished, a quarter of the
+// drain bound at most, and does without a table that does not answer.
+func (w *Worker) giveBack() {
+	ctx, cancel := w.clock.WithTimeout(w.life, w.cfg.DrainTimeout/4, errTake)
+	defer cancel()
+	for len(w.asked) > 0 {
+		rows, err := w.cfg.Leases.List(ctx)
+		if err != nil {
+			w.log.Warn("leases asked for are left to expire", zap.Error(brief(err)))
+			return
+		}
+		pending := false
+		for _, row := range rows {
+			if !w.asked[row.Key] || row.Owner != w.cfg.WorkerID || row.Finished() {
+				continue
+			}
+			if row.CheckpointOwner == "" {
+				err = w.passOn(ctx, row)
+			}
+			pending = pending || row.CheckpointOwner != "" || err != nil
+		}
+		if !pending || w.clock.Sleep(ctx, w.scanEvery()/4) != nil {
+			return
+		}
+	}
+}
+
+// passOn takes a lease that came over too late and releases it to nobody.
+func (w *Worker) passOn(ctx context.Context, row lease.Lease) error {
+	taken, err := w.cfg.Leases.Take(ctx, row, w.cfg.WorkerID)
+	if err == nil {
+		_, err = w.cfg.Leases.Release(ctx, taken, w.cfg.WorkerID, "")
+	}
+	if errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 var errTake = errors.New("lease table did not answer in time")

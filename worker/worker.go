@@ -52,6 +52,7 @@ type Worker struct {
 	running bool
 	sources []*source
 	tenures map[string]*tenure // by lease key, until their goroutines have ended
+	asked   map[string]bool    // keys of the leases that it asked for and has not got
 	fleet   map[string]int     // unfinished leases by owner, of the last listing
 	open    map[string]bool    // keys of the unfinished leases, of the last listing; nil before the first
 	lastErr error
@@ -78,7 +79,7 @@ func New(cfg Config) (*Worker, error) {
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
 		poke: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), abandon: make(chan struct{}),
-		tenures: map[string]*tenure{},
+		tenures: map[string]*tenure{}, asked: map[string]bool{},
 	}
 	return w, nil
 }
@@ -130,6 +131,7 @@ func (w *Worker) drain(loops *crew) error {
 	defer stop()
 	loops.wait(w.abandon)
 	w.crew.wait(w.abandon)
+	w.giveBack()
 	if !stop() { // the bound has passed: the tenures end now, without their processors
 		w.crew.wait(nil)
 	}
@@ -189,6 +191,7 @@ func (w *Worker) begin(row lease.Lease, src *source, sent time.Time) {
 	t := w.newTenure(row, src, sent)
 	w.mu.Lock()
 	w.tenures[row.Key] = t
+	delete(w.asked, row.Key)
 	w.mu.Unlock()
 	w.crew.start(func() {
 		err := t.run()
