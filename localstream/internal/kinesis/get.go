@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -59,8 +60,20 @@ func (s *Service) getRecords(_ context.Context, in *getRecordsInput) (any, error
 		return nil, fmt.Errorf("reading %s of %s: %w", sh.id(), st.Name, err)
 	}
 	sh.tail.reads.add(p.size, limits)
-	return s.answer(st, p, now), nil
+	return &recordsReply{s.answer(st, p, now), p}, nil
 }
+
+// A recordsReply is an answer whose records alias memory of the page's.
+type recordsReply struct {
+	*kinesis.GetRecordsOutput
+	page *page
+}
+
+// ReplySize allows for base64, and for what stands around a record's key and data.
+func (r *recordsReply) ReplySize() int { return r.page.size/3*4 + 200*len(r.page.items) + 1024 }
+
+// Release hands the page's memory to other pages.
+func (r *recordsReply) Release() { r.page.release() }
 
 // answer makes the output of a page. At the end of a closed shard, and only there, children take the place of the
 // next iterator.
@@ -92,6 +105,31 @@ type page struct {
 
 	size  int
 	items []item
+	kept  []*[]byte // the chunks that items alias
+}
+
+// keptChunks is memory for chunks of usual size, of *[]byte.
+var keptChunks sync.Pool
+
+// keep copies a chunk's records into memory of the page's.
+func (p *page) keep(records []byte) []byte {
+	kept, _ := keptChunks.Get().(*[]byte)
+	if kept == nil {
+		kept = new([]byte)
+	}
+	*kept = append((*kept)[:0], records...)
+	p.kept = append(p.kept, kept)
+	return *kept
+}
+
+// release gives up the page's chunks: nobody may use its items any more.
+func (p *page) release() {
+	for _, kept := range p.kept {
+		if cap(*kept) <= 2*chunkBytes {
+			keptChunks.Put(kept)
+		}
+	}
+	p.kept, p.items = nil, nil
 }
 
 type item struct {
@@ -152,7 +190,7 @@ func (p *page) fill(c chunk) (full bool, err error) {
 			return true, nil
 		}
 		if kept == nil {
-			kept = append(kept, rest...)
+			kept = p.keep(rest)
 			c.records = kept
 			c.first, c.count = c.first-1, c.count+1
 			key, data, _ = c.next()

@@ -43,6 +43,7 @@ func (s *Service) Wire() wire.Service {
 	}
 	operations = append(operations, s.channelOperations()...)
 	for i, op := range operations {
+		op.BodyFree = op.Name == "PutRecord" || op.Name == "PutRecords" // chunks are copies
 		operations[i] = s.metered(op)
 	}
 	return wire.Service{Target: "Kinesis_20131202", JSON: "1.1", CBOR: true, InternalError: "InternalFailure", Operations: operations}

@@ -117,6 +117,8 @@ func (s *Store) open(o Options) (err error) {
 	// The default scheduler looks ten times a second whether more compactions may run at once, which would make every
 	// hour of virtual time cost 36,000 wake-ups. This one is the same without: compactions still start each other.
 	po.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
+	// The values are mostly data that does not shrink, and reading them is to cost as little as can be.
+	po.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	if s.db, err = pebble.Open(path, po); err != nil {
 		_ = lock.Close()
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)

@@ -8,11 +8,12 @@ import (
 )
 
 // Bounds of a group: it takes no further update once it has this many, or this many bytes. With the largest single
-// update (a PutRecords of 10 MiB) on top it stays below what the memory table takes.
+// update (a PutRecords of 10 MiB) on top it stays below half a memory table, from where on the database would keep the
+// batch's own memory.
 const (
 	maxGroupUpdates = 1024
-	maxGroupBytes   = 8 << 20
-	memTableSize    = 64 << 20
+	maxGroupBytes   = 4 << 20
+	memTableSize    = 32 << 20
 )
 
 // spaceReserve is the free space below which Tx.Space refuses: the database cannot survive a full disk, so it must

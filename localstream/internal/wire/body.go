@@ -30,7 +30,12 @@ func readBody(r *http.Request) ([]byte, error) {
 	if r.ContentLength > 0 {
 		size = min(r.ContentLength, trustLength) + bytes.MinRead // ReadFrom wants room to see the end
 	}
-	buf := bytes.NewBuffer(make([]byte, 0, size))
+	buf := new(bytes.Buffer)
+	if size >= largeBuffer {
+		buf = bytes.NewBuffer(getBuffer(int(size)))
+	} else {
+		buf.Grow(int(size))
+	}
 	if _, err := buf.ReadFrom(io.LimitReader(r.Body, MaxBody+1)); err != nil {
 		return nil, err
 	}
@@ -51,22 +56,37 @@ func isObject(body []byte) bool {
 	return len(b) > 0 && b[0] == '{'
 }
 
-// A buffer for replies. Small and middling ones are kept for the next reply.
+// Buffers for bodies are kept for the next ones: small ones, and large ones up to the largest request.
+const (
+	smallBuffer = 4 << 10
+	largeBuffer = 64 << 10
+	maxBuffer   = MaxBody + bytes.MinRead
+)
+
 type buffer struct{ b []byte }
 
-const maxPooledBuffer = 4 << 20
+var smallBuffers, largeBuffers sync.Pool // of *buffer
 
-var buffers = sync.Pool{New: func() any { return &buffer{b: make([]byte, 0, 4<<10)} }}
-
-func getBuffer() *buffer {
-	buf := buffers.Get().(*buffer)
-	buf.b = buf.b[:0]
-	return buf
+// getBuffer returns an empty buffer with room for size bytes at least.
+func getBuffer(size int) []byte {
+	pool := &smallBuffers
+	if size >= largeBuffer {
+		pool = &largeBuffers
+	}
+	if kept, _ := pool.Get().(*buffer); kept != nil && cap(kept.b) >= size {
+		return kept.b[:0]
+	}
+	return make([]byte, 0, max(size, smallBuffer))
 }
 
-func putBuffer(buf *buffer) {
-	if cap(buf.b) <= maxPooledBuffer {
-		buffers.Put(buf)
+// putBuffer takes back a buffer that nobody uses any more, from getBuffer or grown from one.
+func putBuffer(b []byte) {
+	switch {
+	case cap(b) > maxBuffer:
+	case cap(b) >= largeBuffer:
+		largeBuffers.Put(&buffer{b})
+	case cap(b) >= smallBuffer:
+		smallBuffers.Put(&buffer{b})
 	}
 }
 

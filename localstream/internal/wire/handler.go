@@ -261,6 +261,10 @@ func (h *Handler) run(x *exchange) {
 		h.fail(x, err)
 		return
 	}
+	if x.operation.BodyFree {
+		putBuffer(x.body)
+		x.body = nil
+	}
 	h.reply(x, http.StatusOK, out)
 }
 
@@ -296,15 +300,19 @@ func (h *Handler) coral(x *exchange, kind string, status int) {
 }
 
 func (h *Handler) reply(x *exchange, status int, out any) {
-	buf := getBuffer()
-	defer putBuffer(buf)
-	var err error
-	if buf.b, err = x.appendOutput(buf.b, out); err != nil {
+	size := smallBuffer
+	if l, ok := out.(Large); ok {
+		size = l.ReplySize()
+		defer l.Release()
+	}
+	b, err := x.appendOutput(getBuffer(size), out)
+	if err != nil {
 		h.o.Logger.Error("reply cannot be encoded", zap.String("operation", x.operation.Name), zap.Error(err))
 		status = http.StatusInternalServerError
-		buf.b, _ = x.appendOutput(buf.b[:0], &Error{Type: x.service.InternalError}) // two plain members: always goes
+		b, _ = x.appendOutput(nil, &Error{Type: x.service.InternalError}) // two plain members: always goes
 	}
-	h.send(x, status, buf.b)
+	h.send(x, status, b)
+	putBuffer(b)
 }
 
 func (h *Handler) send(x *exchange, status int, body []byte) {

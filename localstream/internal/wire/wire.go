@@ -66,6 +66,9 @@ type Operation struct {
 	// Handle runs the operation on a decoded and validated input. The input may alias the request body, which stays
 	// the input's own.
 	Handle func(ctx context.Context, in any) (out any, err error)
+	// BodyFree says that after a success nothing, the output included, uses the input or the body any more: the next
+	// request may have its memory.
+	BodyFree bool
 }
 
 // Op is an Operation whose input is an I, with nothing in it before decoding.
@@ -81,6 +84,14 @@ func Op[I any](name string, handle func(ctx context.Context, in *I) (any, error)
 type Appender interface {
 	// AppendJSON appends the output to b.
 	AppendJSON(b []byte) ([]byte, error)
+}
+
+// A Large output says what its reply needs.
+type Large interface {
+	// ReplySize is about how many bytes the reply has.
+	ReplySize() int
+	// Release is called once the output has been encoded, if it was to be the reply.
+	Release()
 }
 
 // Text is a string member that aliases the request body: cheap for members that occur hundreds of times a request.
