@@ -150,22 +150,47 @@ func (st *stream) merge(now time.Time, one, other uint32) {
 // what lies between two. Shards may open and close again on the way, as on the service.
 func (st *stream) rescale(now time.Time, n uint32) {
 	ranges := divide(n)
-	for _, r := range ranges[1:] {
-		for _, sh := range st.open() {
-			if sh.Range.Contains(r.Start) && sh.Range.Start != r.Start {
-				st.split(now, sh.Index, r.Start)
-				break
-			}
-		}
-	}
+	pieces := st.cut(now, ranges[1:])
 	for _, r := range ranges {
-		for inside := st.within(r); len(inside) > 1; inside = st.within(r) {
-			st.merge(now, inside[0].Index, inside[1].Index)
+		count := slices.IndexFunc(pieces, func(p piece) bool { return !r.Contains(p.Start) })
+		if count < 0 {
+			count = len(pieces)
 		}
+		joined := pieces[0].index
+		for _, p := range pieces[1:count] {
+			st.merge(now, joined, p.index)
+			joined = st.Next - 1
+		}
+		pieces = pieces[count:]
 	}
 }
 
-// within lists the open shards whose ranges lie in r, in order.
-func (st *stream) within(r record.HashKeyRange) []*shard {
-	return slices.DeleteFunc(slices.Clone(st.open()), func(sh *shard) bool { return !r.Contains(sh.Range.Start) })
+// A piece is an open shard on the way to other ranges.
+type piece struct {
+	index uint32
+	record.HashKeyRange
+}
+
+// cut splits the open shards where the ranges start, which are in order, and returns the pieces in order.
+func (st *stream) cut(now time.Time, ranges []record.HashKeyRange) []piece {
+	var pieces []piece
+	for _, sh := range st.open() {
+		pieces = append(pieces, piece{sh.Index, sh.Range})
+	}
+	for i := 0; i < len(pieces) && len(ranges) > 0; i++ {
+		key := ranges[0].Start
+		if key.Compare(pieces[i].End) > 0 {
+			continue
+		}
+		ranges = ranges[1:]
+		if key == pieces[i].Start {
+			i-- // the next range may start in the same piece
+			continue
+		}
+		whole := pieces[i]
+		st.split(now, whole.index, key)
+		pieces[i] = piece{st.Next - 2, record.HashKeyRange{Start: whole.Start, End: key.Prev()}}
+		pieces = slices.Insert(pieces, i+1, piece{st.Next - 1, record.HashKeyRange{Start: key, End: whole.End}})
+	}
+	return pieces
 }
