@@ -115,7 +115,9 @@ func (v *violations) member(parent string, f *field, value reflect.Value) {
 	if !f.rules.satisfied(value) {
 		f.rules.explain(v, parent+lower(f.name), value)
 	}
-	f.rules.checkElements(v, parent+lower(f.name), value)
+	if value.Kind() == reflect.Map || isList(value) { // making the path costs more than all other checks
+		f.rules.checkElements(v, parent+lower(f.name), value)
+	}
 	switch {
 	case value.Kind() == reflect.Struct && value.Type() != timeType && !reflect.PointerTo(value.Type()).Implements(unmarshaler):
 		v.structure(parent+lower(f.name)+".", value)
@@ -194,11 +196,18 @@ func text(v reflect.Value) string {
 	return v.String()
 }
 
+// holds tells whether v's length is within b. Most texts need no counting: a character has one to four bytes.
+func (b *bounds) holds(v reflect.Value) bool {
+	if n := int64(v.Len()); v.Type() == textType && n <= b.most && n >= 4*b.least {
+		return true
+	}
+	n := size(v)
+	return n >= b.least && n <= b.most
+}
+
 func (r *rules) satisfied(v reflect.Value) bool {
-	if r.length != nil {
-		if n := size(v); n < r.length.least || n > r.length.most {
-			return false
-		}
+	if r.length != nil && !r.length.holds(v) {
+		return false
 	}
 	if r.value != nil {
 		if n := v.Int(); n < r.value.least || n > r.value.most {
