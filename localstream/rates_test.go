@@ -201,3 +201,16 @@ func TestAccountsHaveFiftyOnDemandStreamsAndCreateFiveAtATime(t *testing.T) {
 		wantError(t, c.mode(types.StreamModeOnDemand), "LimitExceededException", full)
 	})
 }
+
+func TestUpdateShardCountStopsAtTenThousand(t *testing.T) {
+	bubble(t, localstream.Options{}, func(t *testing.T, c *client) {
+		c.create(9_999)
+		update := func(target int32) error {
+			return second(c.UpdateShardCount(t.Context(), &kinesis.UpdateShardCountInput{StreamName: quakes, TargetShardCount: &target, ScalingType: types.ScalingTypeUniformScaling}))
+		}
+		wantError(t, update(10_001), "LimitExceededException", "UpdateShardCount cannot scale a stream over 10000 shards. Current open shard count: 9999 Target shard count: 10001")
+		if err := update(10_000); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -23,7 +23,9 @@
 //	len:"1..128"                  length of a string (characters), blob (bytes), list or map
 //	range:"1..10000"              value of an integer; either end may be missing
 //	pattern:"[a-z]+"              the whole string matches
-//	enum:"PROVISIONED, ON_DEMAND" one of these
+//	enum:"PROVISIONED, ON_DEMAND" one of these; of a list: each of its elements is
+//	items:"1..128"                length of each string in a list
+//	keys:"1..128" values:"0..256" length of each key and string in a map
 //
 // # Outputs
 //
