@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := all
 GO ?= go
 
-.PHONY: all build vet fmt test race quickstart processes processes-full bench conformance help
+.PHONY: all build vet fmt test race quickstart processes processes-full bench bench-localstream bench-localstream-quick conformance help
 
 all: build vet fmt race ## build, vet, check the format, test with the race detector
 
@@ -38,6 +38,20 @@ bench: ## what a worker costs beside a plain GetRecords loop
 
 conformance: ## boto3, the AWS CLI, the Java SDK and KCL and the Go SDK against localstream; the last line is the verdict
 	@$(GO) run ./integration/conformance
+
+KINESALITE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shoal-bench/kinesalite
+
+bench-localstream: kinesalite ## localstream's speed beside a null server and kinesalite; the last line is JSON
+	$(GO) run ./integration/bench/localstream -kinesalite "$(KINESALITE)"
+
+bench-localstream-quick: kinesalite ## the same in half a minute
+	$(GO) run ./integration/bench/localstream -quick -kinesalite "$(KINESALITE)"
+
+.PHONY: kinesalite
+kinesalite: # the peer, outside of the repository; the benchmark says so if it is left out
+	@test -e "$(KINESALITE)/node_modules/.bin/kinesalite" || ! command -v npm >/dev/null || \
+		npm install --prefix "$(KINESALITE)" --no-audit --no-fund --silent kinesalite@3.3.3 || \
+		echo "kinesalite cannot be installed: it is left out"
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
