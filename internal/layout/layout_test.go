@@ -27,6 +27,7 @@ var allowed = []struct {
 	{"lease/", []string{"lease/", "record", "internal/clock", "internal/plainbody"}},
 	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/shardsync", "record", "internal/clock"}},
 	{"worker/", []string{"worker/", "lease/", "checkpoint", "record/", "internal/clock", "internal/plainbody"}},
+	{"localstream/cmd/", []string{"localstream/", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/", []string{"localstream/", "record/", "internal/clock"}},
 	{"internal/clock", nil},
 	{"internal/", []string{"internal/clock"}},
