@@ -74,5 +74,6 @@ func (s *Service) annotate(ctx context.Context, r resource, f func(next *stream)
 	})
 }
 
-// hasConsumer tells whether the stream has the consumer "NAME:SECONDS".
+// hasConsumer tells whether the stream has the consumer "NAME:SECONDS". Streams know of no consumers, so none has tags
+// or a policy.
 func (st *stream) hasConsumer(string) bool { return false }
