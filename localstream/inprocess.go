@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
@@ -81,7 +82,7 @@ type response struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
-	stream *io.PipeWriter // once flushed
+	stream *pipe // once flushed
 
 	once   sync.Once
 	ready  chan struct{} // closed when result or err is there
@@ -98,11 +99,11 @@ func (w *response) serve(s *Server, r *http.Request) {
 			s.o.Logger.Error("a handler panicked", zap.String("panic", fmt.Sprint(panicked)), zap.Stack("stack"))
 		}
 		if w.stream != nil {
-			var err error // io.EOF for the reader
 			if panicked != nil {
-				err = errCut
+				w.stream.end(errCut)
+			} else {
+				w.stream.end(io.EOF)
 			}
-			_ = w.stream.CloseWithError(err)
 			return
 		}
 		if panicked != nil {
@@ -154,27 +155,38 @@ func (w *response) Write(b []byte) (int, error) {
 	return w.body.Write(b)
 }
 
-// Flush lets the client have the reply from here on as it is written. Writes then wait for the client to read, and
-// fail once it has closed the body.
+// Flush lets the client have the reply from here on as it is written. Writes then wait for the client to read when it
+// lags too far behind, and fail once it has closed the body.
 func (w *response) Flush() {
 	if w.stream != nil {
 		return
 	}
-	r, stream := io.Pipe()
-	w.stream = stream
-	context.AfterFunc(w.ctx, func() { _ = stream.CloseWithError(context.Cause(w.ctx)) }) // a write that waits for the client
-	first := bytes.NewReader(bytes.Clone(w.body.Bytes()))
-	w.finish(&streamed{Reader: io.MultiReader(first, r), pipe: r, cancel: w.cancel}, -1)
+	w.stream = newPipe()
+	_, _ = w.stream.Write(w.body.Bytes()) // the first one always fits
+	gone := w.req.Context()
+	stop := context.AfterFunc(gone, func() { w.stream.abandon(context.Cause(gone)) })
+	w.finish(&streamed{pipe: w.stream, cancel: w.cancel, stop: stop}, -1)
+}
+
+// SetWriteDeadline bounds how long writes wait for the client once the reply has been flushed.
+func (w *response) SetWriteDeadline(t time.Time) error {
+	if w.stream != nil {
+		w.stream.setDeadline(t)
+	}
+	return nil
 }
 
 // streamed is the body of a reply that is still being written. Closing it ends the handler's context.
 type streamed struct {
-	io.Reader
-	pipe   *io.PipeReader
+	*pipe
 	cancel context.CancelCauseFunc
+	stop   func() bool
 }
 
+// Close ends the handler's context.
 func (b *streamed) Close() error {
+	b.stop()
 	b.cancel(context.Canceled)
-	return b.pipe.Close()
+	b.abandon(io.ErrClosedPipe)
+	return nil
 }

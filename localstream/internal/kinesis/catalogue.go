@@ -67,11 +67,12 @@ type stream struct {
 	Policies     map[string]string            `json:",omitempty"`
 	// Moments of the last day's calls: UpdateShardCount, UpdateStreamMode, StartStreamEncryption, StopStreamEncryption.
 	Scalings    []int64
-	ModeChanges []int64 `json:",omitempty"`
-	Starts      []int64 `json:",omitempty"`
-	Stops       []int64 `json:",omitempty"`
-	Next        uint32  // index of the next shard
-	Shards      []shard // by index
+	ModeChanges []int64    `json:",omitempty"`
+	Starts      []int64    `json:",omitempty"`
+	Stops       []int64    `json:",omitempty"`
+	Next        uint32     // index of the next shard
+	Shards      []shard    // by index
+	Consumers   []consumer `json:",omitempty"`
 
 	sorted []*shard // what open returns, once the version is complete
 }
@@ -97,6 +98,8 @@ type tail struct {
 	floor   atomic.Uint64 // records below this counter are deleted
 
 	writes, reads, iterators bucket
+
+	arrived bell // rings when visible moves
 }
 
 // An end says where the next record goes.

@@ -152,6 +152,9 @@ func (s *Service) deleteStream(ctx context.Context, in *deleteStreamInput) (any,
 		return nil, err
 	}
 	return nil, s.change(ctx, name, func(tx *storage.Tx, st *stream, now time.Time) (*stream, error) {
+		if err := s.releaseConsumers(st, in.EnforceConsumerDeletion, now); err != nil {
+			return nil, err
+		}
 		if s.o.Transition == 0 {
 			s.erase(tx, st)
 			return nil, nil

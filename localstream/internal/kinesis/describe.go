@@ -61,12 +61,14 @@ func (s *Service) describeStreamSummary(_ context.Context, in *describeStreamSum
 	arn, created := s.arn(st.Name), time.UnixMilli(st.Created)
 	encryption, key := st.encryption()
 	open, size := int32(len(st.open())), int32(st.MaxRecord)
+	registered, _ := st.consumers(now)
+	consumers := int32(registered)
 	if st.state(now) == creating {
 		open = 0
 	}
 	return &kinesis.DescribeStreamSummaryOutput{StreamDescriptionSummary: &types.StreamDescriptionSummary{
 		StreamName: &st.Name, StreamARN: &arn, StreamStatus: types.StreamStatus(st.state(now)),
-		StreamModeDetails: mode(st), OpenShardCount: &open, ConsumerCount: new(int32), RetentionPeriodHours: &st.Retention,
+		StreamModeDetails: mode(st), OpenShardCount: &open, ConsumerCount: &consumers, RetentionPeriodHours: &st.Retention,
 		StreamCreationTimestamp: &created, EnhancedMonitoring: st.monitoring(), EncryptionType: encryption, KeyId: key,
 		MaxRecordSizeInKiB: &size, WarmThroughput: st.warmth(now), RecordDistributionStrategy: st.distribution(),
 	}}, nil

@@ -1,6 +1,7 @@
 package kinesis
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -99,6 +100,7 @@ func (s *Service) answer(st *stream, p *page, now time.Time) *kinesis.GetRecords
 type page struct {
 	shard  *shard
 	limit  int
+	most   int    // bytes of records, but a larger one comes alone; 0 is maxPageBytes
 	next   uint64 // counter of the next record to read
 	tip    uint64 // counter at which reading stops: what is on disk
 	unread int64  // arrival of the next record, if there is one
@@ -185,7 +187,7 @@ func (p *page) fill(c chunk) (full bool, err error) {
 			continue
 		}
 		size := len(key) + len(data)
-		if len(p.items) == p.limit || len(p.items) > 0 && p.size+size > maxPageBytes {
+		if len(p.items) == p.limit || len(p.items) > 0 && p.size+size > cmp.Or(p.most, maxPageBytes) {
 			p.unread = c.arrival
 			return true, nil
 		}

@@ -266,6 +266,7 @@ func (d *draft) number(now time.Time, encrypted bool) {
 func (w *write) publish() {
 	for _, d := range w.chunks {
 		d.shard.tail.visible.Store(&end{d.first + uint64(d.entries), d.arrival})
+		d.shard.tail.arrived.ring()
 	}
 }
 

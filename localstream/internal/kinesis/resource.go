@@ -73,7 +73,3 @@ func (s *Service) annotate(ctx context.Context, r resource, f func(next *stream)
 		return next, nil
 	})
 }
-
-// hasConsumer tells whether the stream has the consumer "NAME:SECONDS". Streams know of no consumers, so none has tags
-// or a policy.
-func (st *stream) hasConsumer(string) bool { return false }

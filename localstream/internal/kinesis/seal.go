@@ -29,6 +29,8 @@ const (
 	kindIterator = 1
 	kindToken    = 2
 
+	kindConsumerToken = 3
+
 	sealHead = 17
 	macSize  = 16
 

@@ -50,7 +50,10 @@ type Service struct {
 	latest        catalogue // the store's writer's, like latestAccount
 	latestAccount account
 	published     atomic.Pointer[catalogue]
+	changed       bell // rings when published changes
 	account       atomic.Pointer[account]
+
+	subscriptions subscriptions
 }
 
 // New makes a service of what store holds.
@@ -183,7 +186,10 @@ func (s *Service) put(tx *storage.Tx, name string, st *stream) {
 	}
 	all := s.latest.with(name, st)
 	s.latest = all
-	tx.OnCommit(func() { s.published.Store(&all) })
+	tx.OnCommit(func() {
+		s.published.Store(&all)
+		s.changed.ring()
+	})
 }
 
 // live finds a stream that is not gone.

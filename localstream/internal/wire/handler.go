@@ -254,18 +254,22 @@ func (h *Handler) run(x *exchange) {
 		return
 	}
 	out, err := x.operation.Handle(x.r.Context(), in)
-	if fault.CutAfter {
+	stream, _ := out.(*Stream)
+	switch {
+	case fault.CutAfter:
+		stream.abandon(x.r.Context())
 		panic(http.ErrAbortHandler)
-	}
-	if err != nil {
+	case err != nil:
 		h.fail(x, err)
-		return
+	case stream != nil:
+		h.stream(x, stream)
+	default:
+		if x.operation.BodyFree {
+			putBuffer(x.body)
+			x.body = nil
+		}
+		h.reply(x, http.StatusOK, out)
 	}
-	if x.operation.BodyFree {
-		putBuffer(x.body)
-		x.body = nil
-	}
-	h.reply(x, http.StatusOK, out)
 }
 
 // fail answers with err.

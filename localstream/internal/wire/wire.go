@@ -29,8 +29,8 @@
 //
 // # Outputs
 //
-// An output is nil (an empty body), a smithy.Serializable (all of the SDK's types are), an Appender, or anything that
-// encoding/json takes. An error that is not an *Error is answered as the service's internal failure and logged.
+// An output is nil (an empty body), a smithy.Serializable (all of the SDK's types are), an Appender, a *Stream, or
+// anything that encoding/json takes. An error that is not an *Error is answered as the service's internal failure and logged.
 package wire
 
 import (

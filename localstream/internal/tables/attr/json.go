@@ -411,9 +411,7 @@ func (p *jsonReader) list(depth int) (Value, error) {
 		if e.Kind == Invalid && invalid == "" {
 			invalid = e.Str
 		}
-		if invalid == "" {
-			v.List = append(v.List, e) // what comes behind a malformed one is read, but not kept
-		}
+		v.List = append(v.List, e)
 		return err
 	})
 	if invalid != "" {
