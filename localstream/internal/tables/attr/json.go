@@ -25,6 +25,7 @@ const (
 	msgEmptyValue = "Supplied AttributeValue is empty, must contain exactly one of the supported datatypes"
 	msgManyKinds  = "Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes"
 	msgInvalid    = "One or more parameter values were invalid: "
+	msgTooLarge   = "Item size has exceeded the maximum allowed size"
 	msgNesting    = "Nesting Levels have exceeded supported limits"
 )
 
@@ -62,7 +63,10 @@ func (it Item) Problem() string {
 }
 
 // jsonReader reads attribute values straight from the bytes, without reflection.
-type jsonReader struct{ rest []byte }
+type jsonReader struct {
+	rest   []byte
+	values int // read so far
+}
 
 var errJSON = errors.New("malformed JSON")
 
@@ -262,6 +266,9 @@ func (p *jsonReader) value(depth int) (Value, error) {
 	}
 	if depth > MaxNesting {
 		return Value{Kind: Invalid, Str: msgNesting}, p.skip()
+	}
+	if p.values++; p.values > MaxItemSize { // each counts at least one byte
+		return Value{Kind: Invalid, Str: msgTooLarge}, p.skip()
 	}
 	var v Value
 	kinds := 0
