@@ -77,11 +77,11 @@ func (s *Service) settled(st *stream, now time.Time) error {
 	return nil
 }
 
-// shardIndex reads a shard id, padded or not.
+// shardIndex reads a shard id, padded or not. Like the service it takes any prefix for "shardId", and none.
 func shardIndex(id string) (uint32, bool) {
-	digits, ok := strings.CutPrefix(id, "shardId-")
-	if !ok {
-		return 0, false
+	digits := id
+	if _, after, ok := strings.Cut(id, "-"); ok {
+		digits = after
 	}
 	n, err := strconv.ParseUint(digits, 10, 31)
 	return uint32(n), err == nil
