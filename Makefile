@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := all
 GO ?= go
 
-.PHONY: all build vet fmt test race quickstart processes processes-full bench bench-localstream bench-localstream-quick conformance help
+.PHONY: all build vet fmt test race quickstart processes processes-full bench bench-localstream bench-localstream-quick conformance oracle oracle-smoke help
 
 all: build vet fmt race ## build, vet, check the format, test with the race detector
 
@@ -38,6 +38,12 @@ bench: ## what a worker costs beside a plain GetRecords loop
 
 conformance: ## boto3, the AWS CLI, the Java SDK and KCL and the Go SDK against localstream; the last line is the verdict
 	@$(GO) run ./integration/conformance
+
+oracle: ## 100,000 random operations beside DynamoDB Local (java and mvn needed)
+	$(GO) test -tags oracle -count=1 -timeout 120m -v -run Answers ./integration/oracle -operations 100000
+
+oracle-smoke: ## 2,000 of them, and the lease table in DynamoDB Local
+	$(GO) test -tags oracle -count=1 -timeout 10m ./integration/oracle -operations 2000
 
 KINESALITE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shoal-bench/kinesalite
 

@@ -66,10 +66,16 @@ func (s *Service) bindGets(in *batchGetInput) ([]gets, error) {
 		if err != nil {
 			return nil, err
 		}
+		seen := map[string]bool{}
 		for _, key := range g.in.Keys {
 			if problem := key.Problem(); problem != "" {
 				return nil, invalid("%s", problem)
 			}
+			encoded := string(attr.Encode(nil, key))
+			if seen[encoded] {
+				return nil, errDuplicateKeys()
+			}
+			seen[encoded] = true
 		}
 		if n += len(g.in.Keys); n > maxBatchGet {
 			return nil, invalid("Too many items requested for the BatchGetItem call")
@@ -92,16 +98,10 @@ func (s *Service) locateGets(g *gets) error {
 	if g.table, err = s.table(name); err != nil {
 		return err
 	}
-	seen := map[string]bool{}
 	for _, key := range g.in.Keys {
 		if err := g.table.checkKey(key); err != nil {
 			return err
 		}
-		storageKey, _ := g.table.base.storageKey(g.table, key)
-		if seen[string(storageKey)] {
-			return errDuplicateKeys()
-		}
-		seen[string(storageKey)] = true
 	}
 	return checkScalarKeys(g.table, g.paths)
 }

@@ -418,7 +418,9 @@ func (p *jsonReader) list(depth int) (Value, error) {
 		if e.Kind == Invalid && invalid == "" {
 			invalid = e.Str
 		}
-		v.List = append(v.List, e)
+		if invalid == "" {
+			v.List = append(v.List, e) // what comes behind a malformed one is read, but not kept
+		}
 		return err
 	})
 	if invalid != "" {
