@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
 
 // Bounds of connections over the network. Idle ones outlive those that SDKs keep, 90 s in Go, so that it is the
@@ -33,8 +35,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(true)
 	server := &http.Server{
-		Protocols:         protocols,
-		Handler:           s,
+		Protocols: protocols,
+		Handler:   s,
+		// Subscriptions would keep the server for minutes: they end with ctx, other requests are finished.
+		BaseContext:       func(net.Listener) context.Context { return wire.WithDrain(context.Background(), ctx) },
 		ReadHeaderTimeout: headerTimeout,
 		WriteTimeout:      replyTimeout,
 		IdleTimeout:       idleTimeout,
