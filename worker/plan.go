@@ -16,6 +16,9 @@ import (
 // writesAtOnce bounds the lease writes and creations that a worker has under way at a time, renewals aside.
 const writesAtOnce = 64
 
+// takeAttempts is how often a take is tried that the table refuses for lack of capacity, before the next listing decides.
+const takeAttempts = 4
+
 // scanEvery is the time between two listings of the lease table: a tenth of the lease duration, so that what others do
 // is seen soon beside the time in which leases expire.
 func (w *Worker) scanEvery() time.Duration {
@@ -32,7 +35,7 @@ type planner struct {
 func (w *Worker) planLoop(ctx context.Context) {
 	p := &planner{w: w, fresh: true}
 	for failed := 0; ctx.Err() == nil; {
-		pause := w.scanEvery()
+		pause := w.scanEvery()*3/4 + w.clock.Jitter(w.scanEvery()/4) // never in step with others, nor with what troubles the table
 		started := w.clock.Now()
 		if err := p.round(ctx); err != nil && ctx.Err() == nil {
 			failed++
@@ -115,6 +118,13 @@ func (p *planner) take(ctx context.Context, row lease.Lease) {
 	tctx, cancel := w.clock.WithTimeout(context.WithoutCancel(ctx), w.cfg.LeaseDuration/3, errTake)
 	defer cancel()
 	taken, err := w.cfg.Leases.Take(tctx, row, w.cfg.WorkerID)
+	for attempt := 1; errors.Is(err, lease.ErrThrottled) && attempt < takeAttempts && ctx.Err() == nil; attempt++ {
+		if w.clock.Sleep(tctx, w.clock.Backoff(attempt, 20*time.Millisecond, 200*time.Millisecond)) != nil {
+			break
+		}
+		sent = w.clock.Now()
+		taken, err = w.cfg.Leases.Take(tctx, row, w.cfg.WorkerID)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			p.refused("take lease", row, err)

@@ -28,7 +28,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 			failed++
 			w.log.Warn("survived", zap.Error(brief(err)))
 			w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)
-			pause = w.clock.Backoff(failed, 200*time.Millisecond, syncEvery)
+			pause = w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second)
 		} else {
 			failed = 0
 		}
@@ -43,8 +43,8 @@ func (w *Worker) syncLoop(ctx context.Context) {
 }
 
 func (w *Worker) syncAll(ctx context.Context) error {
-	rows, err := w.cfg.Leases.List(ctx)
-	if err != nil && !errors.Is(err, lease.ErrDamaged) {
+	rows, err := w.listLeases(ctx)
+	if err != nil {
 		return fmt.Errorf("sync shards: %w", err)
 	}
 	if rows, err = w.mine(rows); err != nil {
@@ -59,6 +59,41 @@ func (w *Worker) syncAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// listLeases and listShards are the calls of a sync; damaged rows are the planner's to report.
+func (w *Worker) listLeases(ctx context.Context) (rows []lease.Lease, err error) {
+	err = w.again(ctx, func() (err error) {
+		if rows, err = w.cfg.Leases.List(ctx); errors.Is(err, lease.ErrDamaged) {
+			return nil
+		}
+		return err
+	})
+	return rows, err
+}
+
+func (w *Worker) listShards(ctx context.Context, src *source, at record.Position) (shards []record.Shard, now time.Time, err error) {
+	err = w.again(ctx, func() (err error) {
+		shards, now, err = src.Shards(ctx, at)
+		return err
+	})
+	return shards, now, err
+}
+
+// syncAttempts is how often one call of a sync is tried: a sync is a chain of several, and with each call failing now and
+// then a chain that begins anew after every error would not come to its end.
+const syncAttempts = 6
+
+func (w *Worker) again(ctx context.Context, call func() error) error {
+	for attempt := 1; ; attempt++ {
+		err := call()
+		if err == nil || attempt == syncAttempts {
+			return err
+		}
+		if w.clock.Sleep(ctx, w.clock.Backoff(attempt, 50*time.Millisecond, time.Second)) != nil {
+			return err
+		}
+	}
+}
+
 // syncStream brings the rows of one stream in line with its shards. rows are those of all streams.
 func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease) error {
 	var own []lease.Lease
@@ -71,13 +106,13 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 	if len(own) == 0 {
 		at = w.cfg.Start
 	}
-	shards, now, err := src.Shards(ctx, at)
+	shards, now, err := w.listShards(ctx, src, at)
 	if err != nil {
 		return err
 	}
 	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: w.cfg.Start, Now: now})
 	if len(own) > 0 && len(missing) > 0 {
-		if missing, err = openAtStart(ctx, src, missing); err != nil {
+		if missing, err = w.openAtStart(ctx, src, missing); err != nil {
 			return err
 		}
 		if missing, err = w.stillMissing(ctx, missing); err != nil {
@@ -102,8 +137,8 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 // stillMissing leaves out of missing what a second listing of the table shows. One listing alone is no snapshot: it may
 // have passed a child's place before the row was made, and its parent's after that was deleted.
 func (w *Worker) stillMissing(ctx context.Context, missing []lease.Lease) ([]lease.Lease, error) {
-	rows, err := w.cfg.Leases.List(ctx)
-	if err != nil && !errors.Is(err, lease.ErrDamaged) {
+	rows, err := w.listLeases(ctx)
+	if err != nil {
 		return nil, err
 	}
 	there := map[string]bool{}
@@ -120,12 +155,12 @@ func (w *Worker) stillMissing(ctx context.Context, missing []lease.Lease) ([]lea
 // LATEST first listed the stream. Another worker may be making the rows of that listing just now, so that only some are
 // there; a row for an older shard beside them would make its children, which were open then, look like later ones, and
 // they would begin at TRIM_HORIZON.
-func openAtStart(ctx context.Context, src *source, missing []lease.Lease) ([]lease.Lease, error) {
+func (w *Worker) openAtStart(ctx context.Context, src *source, missing []lease.Lease) ([]lease.Lease, error) {
 	i := slices.IndexFunc(missing, func(row lease.Lease) bool { return !row.StartTime.IsZero() })
 	if i < 0 {
 		return missing, nil
 	}
-	shards, _, err := src.Shards(ctx, record.AtTimestamp(missing[i].StartTime))
+	shards, _, err := w.listShards(ctx, src, record.AtTimestamp(missing[i].StartTime))
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +178,14 @@ func (w *Worker) create(ctx context.Context, rows []lease.Lease) error {
 		writes := pool.New().WithMaxGoroutines(writesAtOnce).WithErrors()
 		for _, row := range now {
 			writes.Go(func() error {
-				err := w.cfg.Leases.Create(ctx, row)
-				if err != nil && !errors.Is(err, lease.ErrExists) {
+				err := w.again(ctx, func() error {
+					err := w.cfg.Leases.Create(ctx, row)
+					if errors.Is(err, lease.ErrExists) {
+						return nil
+					}
+					return err
+				})
+				if err != nil {
 					return fmt.Errorf("create the lease %s: %w", row.Key, err)
 				}
 				return nil

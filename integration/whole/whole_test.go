@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -147,17 +148,17 @@ func TestRecordsAtTheirLimitsReachTheProcessor(t *testing.T) {
 	})
 }
 
-// Reads are throttled as AWS does and every third call is refused or loses its answer; the worker gets through.
+// Reads are throttled as AWS does, and of all calls of the worker a third is refused or loses its answer; it gets through.
 func TestAWorkerGetsThroughThrottlesAndLostAnswers(t *testing.T) {
 	var mu sync.Mutex
-	calls := 0
+	dice := rand.New(rand.NewPCG(1, 2))
 	fault := func(c localstream.Call) localstream.Fault {
 		if c.Operation == "PutRecord" || c.Operation == "CreateStream" {
 			return localstream.Fault{}
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		switch calls++; calls % 9 {
+		switch dice.IntN(9) {
 		case 3:
 			return localstream.Fault{Reject: &localstream.Error{Type: "ProvisionedThroughputExceededException", Message: "slow down"}}
 		case 6:
