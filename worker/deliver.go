@@ -40,7 +40,7 @@ func (s *session) deliver(records []record.Record, behind time.Duration) error {
 				return err
 			}
 		}
-		if err := s.t.pauseIn(s.ctx, s.t.w.clock.Backoff(attempt, policy.MinBackoff, policy.MaxBackoff)); err != nil {
+		if err := s.t.pause(s.ctx, s.t.w.clock.Backoff(attempt, policy.MinBackoff, policy.MaxBackoff)); err != nil {
 			return err
 		}
 	}
@@ -98,20 +98,6 @@ func (t *tenure) countForeign(n int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.foreign = max(t.foreign, n)
-}
-
-// pauseIn is pause that also ends with ctx.
-func (t *tenure) pauseIn(ctx context.Context, d time.Duration) error {
-	timer := t.w.clock.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.moving:
-		return errMoving
-	case <-timer.C:
-		return nil
-	}
 }
 
 // bury gives one record that keeps failing to the dead-letter function. If that accepts it the record counts as done,

@@ -43,7 +43,7 @@ func (s *session) finishUntilDone() error {
 			return err
 		}
 		t.fail(fmt.Errorf("Finish(%v), attempt %d: %w", ShardEnd, attempt, err))
-		if err := t.pauseIn(s.ctx, t.w.clock.Backoff(attempt, t.w.cfg.Retry.MinBackoff, t.w.cfg.Retry.MaxBackoff)); err != nil {
+		if err := t.pause(s.ctx, t.w.clock.Backoff(attempt, t.w.cfg.Retry.MinBackoff, t.w.cfg.Retry.MaxBackoff)); err != nil {
 			return err
 		}
 	}
@@ -105,7 +105,7 @@ func (t *tenure) closeShard(children []record.Shard) error {
 			attempt = 1
 			t.log.Info("end of shard waits for the lease of its child's other parent")
 		}
-		if err := t.pause(t.w.clock.Backoff(attempt, 200*time.Millisecond, 5*time.Second)); err != nil {
+		if err := t.pause(t.ctx, t.w.clock.Backoff(attempt, 200*time.Millisecond, 5*time.Second)); err != nil {
 			return err
 		}
 	}

@@ -121,7 +121,7 @@ func (t *tenure) live() error {
 		if progress {
 			attempt = 1
 		}
-		err = t.pause(t.w.clock.Backoff(attempt, t.w.cfg.Retry.MinBackoff, t.w.cfg.Retry.MaxBackoff))
+		err = t.pause(t.ctx, t.w.clock.Backoff(attempt, t.w.cfg.Retry.MinBackoff, t.w.cfg.Retry.MaxBackoff))
 	}
 	if errors.Is(err, errMoving) {
 		t.release()
@@ -129,13 +129,13 @@ func (t *tenure) live() error {
 	return nil
 }
 
-// pause waits for d; it returns errMoving as soon as the shard is to move, or the cause of the tenure's end.
-func (t *tenure) pause(d time.Duration) error {
+// pause waits for d; it returns errMoving as soon as the shard is to move, or the cause with which ctx ended.
+func (t *tenure) pause(ctx context.Context, d time.Duration) error {
 	timer := t.w.clock.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-t.ctx.Done():
-		return context.Cause(t.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-t.moving:
 		return errMoving
 	case <-timer.C:
