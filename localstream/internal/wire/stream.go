@@ -66,7 +66,16 @@ func (h *Handler) stream(x *exchange, s *Stream) {
 		defer context.AfterFunc(drain, cancel)()
 	}
 	f := &framer{x: x, conn: http.NewResponseController(x.w), ctx: ctx, encoder: eventstream.NewEncoder()}
-	defer context.AfterFunc(ctx, func() { f.deadline(stopPatience) })() // wakes a write that waits for the client
+	woken := make(chan struct{})
+	calm := context.AfterFunc(ctx, func() { // wakes a write that waits for the client
+		defer close(woken)
+		f.deadline(stopPatience)
+	})
+	defer func() {
+		if !calm() {
+			<-woken // the writer must not be touched once the handler has returned
+		}
+	}()
 	x.w.Header().Set("Content-Type", mediaEvents)
 	x.w.WriteHeader(http.StatusOK)
 	err := f.send("event", "initial-response", nothing{})
