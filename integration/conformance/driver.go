@@ -69,7 +69,7 @@ type processDriver struct {
 }
 
 func (c *campaign) startDriver(ctx context.Context, name, program string, args ...string) (*processDriver, error) {
-	log, err := os.Create(filepath.Join(c.work, name+".log"))
+	log, err := os.CreateTemp(c.work, name+"-*.log")
 	if err != nil {
 		return nil, err
 	}

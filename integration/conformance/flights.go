@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/internal/plainbody"
 )
 
 // The flights of the tests of processes; the program runs in the project's root.
@@ -32,7 +34,10 @@ type flights struct {
 }
 
 func newFlights(url string) *flights {
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", "")}
+	cfg := aws.Config{
+		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", ""),
+		HTTPClient: plainbody.Wrap(http.DefaultClient),
+	}
 	return &flights{kinesis: kinesis.NewFromConfig(cfg), tables: dynamodb.NewFromConfig(cfg)}
 }
 

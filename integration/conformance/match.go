@@ -171,7 +171,7 @@ func number(low, high float64) matcher {
 	}
 }
 
-// length accepts a list or object of n elements that each want accepts.
+// each accepts a list of n elements each of which is as wanted.
 func each(n int, want any) matcher {
 	return func(vars obj, got any, ok bool) error {
 		items, isList := got.([]any)

@@ -7,6 +7,7 @@ func lease(id, owner string, counter int) obj {
 	return obj{"leaseKey": str(id), "leaseOwner": str(owner), "leaseCounter": num(fmt.Sprint(counter)), "checkpoint": str("TRIM_HORIZON")}
 }
 
+// get reads a lease, consistently.
 func get(id string) step {
 	return tablesCall("GetItem", inLeases(obj{"Key": leaseKey(id), "ConsistentRead": true}))
 }

@@ -6,7 +6,7 @@ import (
 	"math/big"
 )
 
-// The first five records go to the first shard: the keys of resend say which.
+// putSteps leave four records in the first shard, see firstRecords.
 func putSteps() []step {
 	one := func(more obj) step {
 		return kinesisCall("PutRecord", of(join(obj{"PartitionKey": "alaska", "ExplicitHashKey": "0", "Data": blob("magnitude 4.1")}, more)))
@@ -58,7 +58,7 @@ func aRecord(key, content string, number any) obj {
 	return obj{"PartitionKey": key, "Data": data(content), "SequenceNumber": number, "ApproximateArrivalTimestamp": matcher(recent)}
 }
 
-// records are those that the first shard holds after putSteps.
+// firstRecords are those that the first shard holds after putSteps.
 func firstRecords() list {
 	return list{
 		aRecord("alaska", "magnitude 4.1", ref("first")), aRecord("alaska", "magnitude 4.2", ref("second")),

@@ -80,7 +80,6 @@ func modeSteps() []step {
 		distribute("USER_PARTITION_KEY").gives(obj{}).named("back"),
 		mode("PROVISIONED").gives(obj{}).named("back"),
 		kinesisCall("DescribeStreamSummary", quakes).becomes(summary(obj{"OpenShardCount": 4, "ConsumerCount": 1})).named("provisioned"),
-		mode("ON_DEMAND").fails("LimitExceededException", matcher(present)).named("a third time in a day"),
 		mode("SOMEHOW").fails("ValidationException",
 			starts("1 validation error detected: Value 'SOMEHOW' at 'streamModeDetails.streamMode' failed to satisfy constraint: Member must satisfy enum value set: [")).named("unknown"),
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -33,16 +34,18 @@ func join(maps ...obj) obj {
 func shardID(n int) string { return fmt.Sprintf("shardId-%012d", n) }
 
 // allSteps is the whole table, in the order in which it is played.
-func allSteps() []step {
-	var all []step
-	for _, part := range [][]step{
-		createSteps(), shardSteps(), putSteps(), getSteps(), tagSteps(), settingSteps(), consumerSteps(), reshardSteps(),
-		modeSteps(), accountSteps(), deleteSteps(),
-		tableSteps(), itemSteps(), conditionSteps(), updateSteps(), querySteps(), batchSteps(), transactionSteps(), tableSettingSteps(), tableEndSteps(),
-	} {
-		all = append(all, part...)
-	}
-	return all
+func allSteps() []step { return append(streamSteps(), tablesSteps()...) }
+
+// streamSteps are those of Kinesis.
+func streamSteps() []step {
+	return slices.Concat(createSteps(), shardSteps(), putSteps(), getSteps(), tagSteps(), settingSteps(), consumerSteps(), reshardSteps(),
+		modeSteps(), accountSteps(), deleteSteps())
+}
+
+// tablesSteps are those of DynamoDB.
+func tablesSteps() []step {
+	return slices.Concat(tableSteps(), itemSteps(), conditionSteps(), updateSteps(), querySteps(), batchSteps(), transactionSteps(),
+		tableSettingSteps(), tableEndSteps())
 }
 
 // summary is what DescribeStreamSummary gives for the stream, with some members as told.

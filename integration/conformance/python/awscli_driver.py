@@ -13,7 +13,7 @@ from values import decode
 
 AWS = os.path.join(os.path.dirname(sys.executable), "aws")
 ERROR = re.compile(r"An error occurred \((\S+)\) when calling the \S+ operation(?: \([^)]*\))?: ?(.*)", re.DOTALL)
-UNKNOWN = re.compile(r"Invalid choice|Unknown parameter in input", re.IGNORECASE)
+UNKNOWN = re.compile(r"Invalid choice|Unknown parameter in input[^,\n]*", re.IGNORECASE)
 
 
 def command(op):
@@ -37,8 +37,9 @@ def reply(endpoint, request):
     failed = ERROR.search(done.stderr)
     if failed:
         return {"error": {"type": failed[1], "message": failed[2].rstrip("\n")}}
-    if UNKNOWN.search(done.stderr):
-        return {"unknown": done.stderr.strip()[:200]}
+    unknown = UNKNOWN.search(done.stderr)
+    if unknown:
+        return {"unknown": "the operation" if "choice" in unknown[0] else unknown[0]}
     return {"broken": done.stderr.strip()}
 
 

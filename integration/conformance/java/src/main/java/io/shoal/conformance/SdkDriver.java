@@ -11,6 +11,7 @@ import java.lang.reflect.Method;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import software.amazon.awssdk.awscore.AwsResponse;
 import software.amazon.awssdk.awscore.exception.AwsServiceException;
@@ -70,7 +71,7 @@ public final class SdkDriver {
         JsonNode records = input.remove("$records");
         Object built = Values.fill(type.getMethod("builder").invoke(null), input);
         if (records != null) {
-            reply.putObject("output").set("Events", subscribe((SubscribeToShardRequest) built, records.asInt()));
+            subscribe((SubscribeToShardRequest) built, records.asInt(), reply);
             return;
         }
         Object client = clients.get(service);
@@ -97,12 +98,17 @@ public final class SdkDriver {
     }
 
     /** Reads events until they hold so many records, or the subscription ends. */
-    private JsonNode subscribe(SubscribeToShardRequest request, int records) throws Throwable {
+    private void subscribe(SubscribeToShardRequest request, int records, ObjectNode reply) throws Throwable {
         Subscription subscription = new Subscription(records);
-        async.subscribeToShard(request, SubscribeToShardResponseHandler.builder().subscriber(() -> subscription).build())
-                .whenComplete((none, failure) -> subscription.end(failure));
+        CompletableFuture<String> requestId = new CompletableFuture<>();
+        SubscribeToShardResponseHandler handler = SubscribeToShardResponseHandler.builder()
+                .onResponse(response -> requestId.complete(response.responseMetadata().requestId()))
+                .subscriber(() -> subscription)
+                .build();
+        async.subscribeToShard(request, handler).whenComplete((none, failure) -> subscription.end(failure));
         try {
-            return subscription.events().join();
+            reply.putObject("output").set("Events", subscription.events().join());
+            reply.put("requestId", requestId.getNow(""));
         } catch (CompletionException e) {
             throw e.getCause() instanceof CompletionException inner ? inner.getCause() : e.getCause();
         }
