@@ -175,10 +175,3 @@ func (l *Ledger) Checkpoint() record.Position {
 	defer l.mu.Unlock()
 	return l.stored
 }
-
-// Given is the last record handed over and not failed, zero if none.
-func (l *Ledger) Given() record.Position {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.given
-}

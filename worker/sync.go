@@ -32,13 +32,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 		} else {
 			failed = 0
 		}
-		timer := w.clock.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-		case <-w.pokeSync:
-		case <-timer.C:
-		}
-		timer.Stop()
+		_ = w.clock.Sleep(ctx, pause) // ctx is looked at next
 	}
 }
 

@@ -39,7 +39,6 @@ type Worker struct {
 	finished event         // a shard of this worker was marked as done
 	listed   event         // the table was listed
 	poke     chan struct{} // one slot: plan now
-	pokeSync chan struct{} // one slot: sync shards now
 	reading  chan struct{} // readsAtOnce places
 	stopping chan struct{} // closed when Run's context has ended
 	abandon  chan struct{} // closed when Run can wait for processors no longer
@@ -77,7 +76,7 @@ func New(cfg Config) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
-		poke: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
+		poke: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, asked: map[string]bool{},
 	}
@@ -255,12 +254,10 @@ func (w *Worker) Status() Status {
 	return st
 }
 
-func (w *Worker) pokePlan() { nudge(w.poke) }
-
-// nudge fills a one-slot channel.
-func nudge(c chan struct{}) {
+// pokePlan has the planner plan now.
+func (w *Worker) pokePlan() {
 	select {
-	case c <- struct{}{}:
+	case w.poke <- struct{}{}:
 	default:
 	}
 }
