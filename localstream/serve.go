@@ -2,6 +2,7 @@ package localstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,10 +32,22 @@ const (
 // nil. It closes l. The server itself stays open. Clients speak HTTP/1.1, or HTTP/2 with prior knowledge. At most 1,024
 // connections are served at a time, the next ones wait; those that send their requests too slowly are closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	return s.serve(ctx, l, nil)
+}
+
+// ServeTLS is Serve over TLS with the certificate: HTTP/2 or HTTP/1.1, as the client's ALPN asks.
+func (s *Server) ServeTLS(ctx context.Context, l net.Listener, certificate tls.Certificate) error {
+	return s.serve(ctx, l, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12})
+}
+
+// serve is Serve, over TLS if there is a configuration for it.
+func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetUnencryptedHTTP2(secure == nil)
+	protocols.SetHTTP2(secure != nil)
 	server := &http.Server{
+		TLSConfig: secure,
 		Protocols: protocols,
 		Handler:   s,
 		// Subscriptions would keep the server for minutes: they end with ctx, other requests are finished.
@@ -55,7 +68,12 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		}
 		done <- err
 	})
-	if err := server.Serve(limit(l, maxConnections)); !errors.Is(err, http.ErrServerClosed) {
+	l = limit(l, maxConnections)
+	accept := server.Serve
+	if secure != nil {
+		accept = func(l net.Listener) error { return server.ServeTLS(l, "", "") } // the certificate is in its configuration
+	}
+	if err := accept(l); !errors.Is(err, http.ErrServerClosed) {
 		if stopped() {
 			return fmt.Errorf("localstream: serving on %s: %w", l.Addr(), err)
 		}

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"flag"
 	"fmt"
@@ -32,12 +34,25 @@ func (t *target) flags(f *flag.FlagSet) {
 	f.StringVar(&t.region, "region", cmp.Or(os.Getenv("AWS_REGION"), "us-east-1"), "AWS `region` of the server")
 }
 
-func (t *target) client() *kinesis.Client {
+// client is for the server, by TLS with the authority that AWS_CA_BUNDLE names, if it does.
+func (t *target) client() (*kinesis.Client, error) {
+	network := http.DefaultTransport.(*http.Transport).Clone()
+	if bundle := os.Getenv("AWS_CA_BUNDLE"); bundle != "" {
+		text, err := os.ReadFile(bundle)
+		if err != nil {
+			return nil, fmt.Errorf("AWS_CA_BUNDLE: %w", err)
+		}
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("AWS_CA_BUNDLE: no certificate in %s", bundle)
+		}
+		network.TLSClientConfig = &tls.Config{RootCAs: roots}
+	}
 	id, secret := cmp.Or(os.Getenv("AWS_ACCESS_KEY_ID"), "localstream"), cmp.Or(os.Getenv("AWS_SECRET_ACCESS_KEY"), "localstream")
 	return kinesis.New(kinesis.Options{
-		Region: t.region, BaseEndpoint: &t.endpoint, HTTPClient: plainbody.Wrap(http.DefaultClient),
+		Region: t.region, BaseEndpoint: &t.endpoint, HTTPClient: plainbody.Wrap(&http.Client{Transport: network}),
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, os.Getenv("AWS_SESSION_TOKEN")),
-	})
+	}), nil
 }
 
 // streams lists the streams.
@@ -48,7 +63,10 @@ func streams(ctx context.Context, args []string, stdout io.Writer) error {
 	if _, err := parse(f, args, stdout, "streams [flags]", 0, 0); err != nil {
 		return err
 	}
-	client := t.client()
+	client, err := t.client()
+	if err != nil {
+		return err
+	}
 	w := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "STREAM\tSTATUS\tMODE\tOPEN SHARDS\tRETENTION")
 	for p := kinesis.NewListStreamsPaginator(client, &kinesis.ListStreamsInput{}); p.HasMorePages(); {
@@ -81,7 +99,11 @@ func shards(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	all, err := listShards(ctx, t.client(), rest[0], nil)
+	client, err := t.client()
+	if err != nil {
+		return err
+	}
+	all, err := listShards(ctx, client, rest[0], nil)
 	if err != nil {
 		return err
 	}
@@ -132,7 +154,11 @@ func put(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) 
 	if err != nil {
 		return err
 	}
-	b := &batch{client: t.client(), stream: rest[0], key: *key}
+	client, err := t.client()
+	if err != nil {
+		return err
+	}
+	b := &batch{client: client, stream: rest[0], key: *key}
 	defer func() { fmt.Fprintf(stdout, "%d records put\n", b.done) }()
 	if len(rest) > 1 {
 		for _, data := range rest[1:] {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"flag"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"math"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -37,6 +39,9 @@ type config struct {
 	keys       string
 	insecure   bool
 	hosts      string
+	tls        bool
+	tlsCert    string
+	tlsKey     string
 	verbose    bool
 }
 
@@ -59,6 +64,9 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&c.keys, "keys", "", "`file` with an access key id and its secret on each line, for -sigv4 verify")
 	f.BoolVar(&c.insecure, "insecure", false, "allow an address that other machines can reach though signatures are not verified")
 	f.StringVar(&c.hosts, "hosts", "", "further `names`, comma-separated, under which clients may address the server")
+	f.BoolVar(&c.tls, "tls", false, "serve TLS, with -tls-cert and -tls-key or a certificate of its own")
+	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM `file` with the certificate for -tls, and the chain to its authority")
+	f.StringVar(&c.tlsKey, "tls-key", "", "PEM `file` with its key")
 	f.BoolVar(&c.verbose, "v", false, "log more")
 	if _, err := parse(f, args, stdout, "serve -data DIR [flags]", 0, 0); err != nil {
 		return err
@@ -86,6 +94,10 @@ func (c *config) validate() error {
 		return fmt.Errorf("%w: -sigv4 %q; want present or verify", errUsage, c.sigv4)
 	case c.sigv4 == "present" && c.keys != "":
 		return fmt.Errorf("%w: -keys without -sigv4 verify; want both", errUsage)
+	case (c.tlsCert == "") != (c.tlsKey == ""):
+		return fmt.Errorf("%w: only one of -tls-cert and -tls-key given; want both or none", errUsage)
+	case c.tlsCert != "" && !c.tls:
+		return fmt.Errorf("%w: -tls-cert without -tls; want both", errUsage)
 	}
 	host, _, err := net.SplitHostPort(c.addr)
 	if err != nil {
@@ -209,12 +221,53 @@ func (c *config) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 	if err := srv.SetFaults(faults...); err != nil {
 		return errors.Join(err, l.Close())
 	}
-	c.announce(stdout, l.Addr())
-	return srv.Serve(ctx, l)
+	if !c.tls {
+		c.announce(stdout, "http", l.Addr(), "")
+		return srv.Serve(ctx, l)
+	}
+	certificate, authority, clean, err := c.certificate()
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer clean()
+	c.announce(stdout, "https", l.Addr(), authority)
+	return srv.ServeTLS(ctx, l, certificate)
+}
+
+// certificate is the server's for TLS, with the path of the authority that clients are to trust unless the caller's
+// own. clean removes what is not to outlive the server.
+func (c *config) certificate() (_ tls.Certificate, authority string, clean func(), err error) {
+	clean = func() {}
+	if c.tlsCert != "" {
+		certificate, err := tls.LoadX509KeyPair(c.tlsCert, c.tlsKey)
+		if err != nil {
+			err = fmt.Errorf("-tls-cert %s, -tls-key %s: %w", c.tlsCert, c.tlsKey, err)
+		}
+		return certificate, "", clean, err
+	}
+	dir := c.data
+	if c.memory {
+		if dir, err = os.MkdirTemp("", "localstream-tls-"); err != nil {
+			return tls.Certificate{}, "", clean, fmt.Errorf("-tls: %w", err)
+		}
+		clean = func() { _ = os.RemoveAll(dir) }
+	}
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	host, _, _ := net.SplitHostPort(c.addr)
+	for _, host := range append(strings.Split(c.hosts, ","), host) {
+		if host != "" && host != "*" && !slices.Contains(hosts, host) {
+			hosts = append(hosts, host)
+		}
+	}
+	certificate, authority, err := ownCertificate(dir, hosts)
+	if err != nil {
+		clean()
+	}
+	return certificate, authority, clean, err
 }
 
 // announce says where the server is, what to put in a client's environment, and that it is ready.
-func (c *config) announce(stdout io.Writer, addr net.Addr) {
+func (c *config) announce(stdout io.Writer, scheme string, addr net.Addr, authority string) {
 	where := "in memory"
 	if !c.memory {
 		where = c.data
@@ -223,16 +276,18 @@ func (c *config) announce(stdout io.Writer, addr net.Addr) {
 	if c.sigv4 == "verify" {
 		id, secret = "…", "…" // one of those that it was given
 	}
-	fmt.Fprintf(stdout, `localstream listens on http://%[1]s, data %[2]s, limits %[3]s
+	fmt.Fprintf(stdout, `localstream listens on %[7]s://%[1]s, data %[2]s, limits %[3]s
 
-export AWS_ENDPOINT_URL_KINESIS=http://%[1]s
-export AWS_ENDPOINT_URL_DYNAMODB=http://%[1]s
+export AWS_ENDPOINT_URL_KINESIS=%[7]s://%[1]s
+export AWS_ENDPOINT_URL_DYNAMODB=%[7]s://%[1]s
 export AWS_REGION=%[4]s
 export AWS_ACCESS_KEY_ID=%[5]s
 export AWS_SECRET_ACCESS_KEY=%[6]s
-
-ready %[1]s
-`, addr, where, c.limits, c.region, id, secret)
+`, addr, where, c.limits, c.region, id, secret, scheme)
+	if authority != "" {
+		fmt.Fprintf(stdout, "export AWS_CA_BUNDLE=%s\n", authority)
+	}
+	fmt.Fprintf(stdout, "\nready %s\n", addr)
 }
 
 func (c *config) logger(stderr io.Writer) *zap.Logger {

@@ -53,7 +53,10 @@ func tail(ctx context.Context, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	f.client, f.stream = t.client(), rest[0]
+	f.stream = rest[0]
+	if f.client, err = t.client(); err != nil {
+		return err
+	}
 	filter, start, err := position(*from, time.Now())
 	if err != nil {
 		return err
