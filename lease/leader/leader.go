@@ -1,0 +1,299 @@
+// Package leader elects the one worker of a fleet that assigns leases, by the lock item that Java KCL 3.x uses
+// (DynamoDBLockBasedLeaderDecider.java with the DynamoDB lock client 1.4.0).
+//
+// The leader writes a new version into the item with every heartbeat. An observer may take over when the version has
+// stood still for the duration that the item names, on the observer's own monotonic clock; the leader trusts its lock for
+// that long from the sending of its last successful heartbeat, less a margin. Nobody's wall clock is believed. The lock
+// is no fence: two leaders may overlap for a moment, and every write of a lease is conditional for that.
+//
+// A leader names deputies in the item's data: standbys that watch the counters of the leases all the time, so that one of
+// them can assign what has expired as soon as it leads. Java leaders have no such data; then a standby watches while the
+// lock looks abandoned.
+package leader
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/lease"
+)
+
+// Config is what an Election needs.
+type Config struct {
+	// Fleet is the table with the lock.
+	Fleet lease.Fleet
+	// Worker is this worker's ID.
+	Worker string
+	// Duration is for how long a leader may be silent before another takes over; it beats three times in that.
+	Duration time.Duration
+	// Clock is the worker's time and randomness.
+	Clock clock.Clock
+	// Report, if set, hears of errors that were survived.
+	Report func(error)
+	// Changed, if set, is called when Leading or Watching may have changed.
+	Changed func()
+}
+
+// An Election is one worker's part in it. Make it with New.
+type Election struct {
+	cfg Config
+
+	mu       sync.Mutex // guards what follows; held around memory only
+	held     lease.Lock // the own lock as last written, zero if there is none
+	sent     time.Time  // when its last successful write was sent
+	seen     lease.Lock // the lock as last read, zero if there was none
+	since    time.Time  // when its version was first seen
+	looked   bool       // at least once
+	deputies []string
+}
+
+// New makes an Election. It does no I/O.
+func New(cfg Config) *Election { return &Election{cfg: cfg} }
+
+// Leading reports whether this worker leads now.
+func (e *Election) Leading() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.leading()
+}
+
+func (e *Election) leading() bool {
+	return e.held.Version != "" && e.cfg.Clock.Since(e.sent) < e.held.Duration-e.held.Duration/10
+}
+
+// Watching reports whether this worker, which does not lead, should watch the counters of the leases so that it could
+// lead at once: the leader named it a deputy, or the lock looks abandoned.
+func (e *Election) Watching() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leading() || !e.looked {
+		return false
+	}
+	return e.suspect() || slices.Contains(deputiesOf(e.seen), e.cfg.Worker)
+}
+
+// suspect reports whether the leader seems to be gone: it has missed a heartbeat by far.
+func (e *Election) suspect() bool {
+	return e.seen.Version == "" || e.seen.Released || e.cfg.Clock.Since(e.since) > e.duration(e.seen)*45/100
+}
+
+// Leader is the worker that leads as far as this one knows, "" if nobody does.
+func (e *Election) Leader() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leading() {
+		return e.cfg.Worker
+	}
+	if e.seen.Released {
+		return ""
+	}
+	return e.seen.Owner
+}
+
+// Deputize names the deputies with the next heartbeats; only a leader's word counts.
+func (e *Election) Deputize(workers []string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.deputies = slices.Clone(workers)
+}
+
+// Run takes part in the election until ctx ends. It does not give the lock up: see Resign.
+func (e *Election) Run(ctx context.Context) {
+	for failed := 0; ctx.Err() == nil; {
+		before := e.standing()
+		var err error
+		if e.Leading() {
+			err = e.beat(ctx)
+		} else {
+			err = e.look(ctx)
+		}
+		if e.standing() != before && e.cfg.Changed != nil {
+			e.cfg.Changed()
+		}
+		pause := e.pause()
+		if err != nil && ctx.Err() == nil {
+			failed++
+			pause = min(pause, e.cfg.Clock.Backoff(failed, e.cfg.Duration/50, e.cfg.Duration/5))
+			if e.cfg.Report != nil {
+				e.cfg.Report(fmt.Errorf("leader election: %w", err))
+			}
+		} else {
+			failed = 0
+		}
+		_ = e.cfg.Clock.Sleep(ctx, pause) // ctx is looked at next
+	}
+}
+
+type standing struct{ leading, watching bool }
+
+func (e *Election) standing() standing {
+	return standing{e.Leading(), e.Watching()}
+}
+
+// mostPoll is the longest pause between two looks at the lock.
+const mostPoll = 2 * time.Second
+
+// pause is the time until the next heartbeat, or until the next look at another's lock: soon enough to meet the moment
+// at which it may be taken over.
+func (e *Election) pause() time.Duration {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	now := e.cfg.Clock.Now()
+	if e.leading() {
+		return max(0, e.sent.Add(e.held.Duration*3/10).Sub(now))
+	}
+	poll := e.cfg.Clock.Jitter(min(e.duration(e.seen)*2/5, 2*mostPoll)) // half of it to all of it
+	if expiry := e.since.Add(e.patience(e.seen)).Sub(now); e.seen.Version != "" && expiry > 0 {
+		poll = min(poll, expiry)
+	}
+	return min(poll, mostPoll)
+}
+
+// patience is for how long the version must stand still before this worker takes over: the lock's duration, and a little
+// more where others were named to be first.
+func (e *Election) patience(l lease.Lock) time.Duration {
+	if d := deputiesOf(l); len(d) > 0 && d[0] != e.cfg.Worker {
+		return e.duration(l) + e.duration(l)/8
+	}
+	return e.duration(l)
+}
+
+// duration is for how long the holder of l may be silent; a lock that does not tell is held to this worker's own.
+func (e *Election) duration(l lease.Lock) time.Duration { return cmp.Or(l.Duration, e.cfg.Duration) }
+
+// look reads the lock, and takes it if it is to be had.
+func (e *Election) look(ctx context.Context) error {
+	ctx, cancel := e.cfg.Clock.WithTimeout(ctx, e.cfg.Duration/3, errSlow)
+	defer cancel()
+	seen, err := e.cfg.Fleet.Leader(ctx)
+	if err != nil && !errors.Is(err, lease.ErrNotFound) {
+		return fmt.Errorf("read the lock: %w", err)
+	}
+	now := e.cfg.Clock.Now()
+	e.mu.Lock()
+	first := !e.looked
+	if !e.looked || seen.Version != e.seen.Version {
+		e.since = now
+	}
+	e.seen, e.looked = seen, true
+	own := seen.Version != "" && seen.Owner == e.cfg.Worker
+	free := seen.Version == "" || seen.Released || now.Sub(e.since) >= e.patience(seen) ||
+		own && (first || seen.Version == e.held.Version) // left from before a restart, or kept through trouble
+	e.mu.Unlock()
+	if !free {
+		return nil
+	}
+	return e.take(ctx, seen)
+}
+
+// take replaces the lock that was seen by the worker's own.
+func (e *Election) take(ctx context.Context, seen lease.Lock) error {
+	next, sent := e.next(), e.cfg.Clock.Now()
+	err := e.cfg.Fleet.PutLeader(ctx, seen, next)
+	return e.settle(ctx, next, sent, err, "take the lock")
+}
+
+// beat writes a new version.
+func (e *Election) beat(ctx context.Context) error {
+	ctx, cancel := e.cfg.Clock.WithTimeout(ctx, e.cfg.Duration/4, errSlow)
+	defer cancel()
+	e.mu.Lock()
+	held := e.held
+	e.mu.Unlock()
+	next, sent := e.next(), e.cfg.Clock.Now()
+	err := e.cfg.Fleet.Beat(ctx, held, next)
+	return e.settle(ctx, next, sent, err, "renew the lock")
+}
+
+// next is the lock as this worker writes it.
+func (e *Election) next() lease.Lock {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	version := fmt.Sprintf("%016x-%016x", e.cfg.Clock.Uint64(), e.cfg.Clock.Uint64())
+	said, _ := json.Marshal(data{Deputies: e.deputies}) // strings always can
+	return lease.Lock{Owner: e.cfg.Worker, Version: version, Duration: e.cfg.Duration.Round(time.Millisecond), Data: said}
+}
+
+// settle notes the outcome of a write. Where it is not known, or the condition failed, the item itself tells: it has the
+// version that was written, or it does not.
+func (e *Election) settle(ctx context.Context, next lease.Lock, sent time.Time, err error, what string) error {
+	if err == nil {
+		e.adopt(next, sent)
+		return nil
+	}
+	if errors.Is(err, lease.ErrThrottled) {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	seen, read := e.cfg.Fleet.Leader(ctx)
+	switch {
+	case read == nil && seen.Version == next.Version:
+		e.adopt(next, sent)
+		return nil
+	case read != nil && !errors.Is(read, lease.ErrNotFound):
+		return fmt.Errorf("%s: %w", what, err) // still trusted until its time is over, if it was
+	}
+	e.mu.Lock()
+	if seen.Version != e.held.Version {
+		e.held = lease.Lock{}
+	}
+	if seen.Version != e.seen.Version {
+		e.seen, e.since = seen, e.cfg.Clock.Now()
+	}
+	e.mu.Unlock()
+	if errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound) {
+		return nil // another was quicker
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
+
+func (e *Election) adopt(l lease.Lock, sent time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held, e.sent, e.seen, e.since, e.looked = l, sent, l, sent, true
+}
+
+// Resign gives the lock up if it is held, so that another worker leads at once. It is called after Run has returned.
+func (e *Election) Resign(ctx context.Context) error {
+	e.mu.Lock()
+	held := e.held
+	e.held = lease.Lock{}
+	e.mu.Unlock()
+	if held.Version == "" {
+		return nil
+	}
+	err := e.cfg.Fleet.DeleteLeader(ctx, held)
+	if err == nil || errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound) {
+		return nil
+	}
+	return fmt.Errorf("give up the leader's lock: %w", err)
+}
+
+// LedByShoal reports whether the leader that this worker knows of is one of this library, itself included: its lock says
+// who the deputies are, or that there are none.
+func (e *Election) LedByShoal() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.leading() || json.Unmarshal(e.seen.Data, &data{}) == nil
+}
+
+// data is what a leader says of itself in the lock.
+type data struct {
+	Deputies []string `json:"deputies"`
+}
+
+func deputiesOf(l lease.Lock) []string {
+	var d data
+	if json.Unmarshal(l.Data, &d) != nil {
+		return nil
+	}
+	return d.Deputies
+}
+
+var errSlow = errors.New("the lease table did not answer in time")
