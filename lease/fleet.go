@@ -2,6 +2,7 @@ package lease
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -58,12 +59,41 @@ type Member struct {
 	// throughput), oldest first, at most 10, in percent; -1 stands for one that could not be taken. Empty if it cannot
 	// measure.
 	Metrics map[string][]float64
-	// Limits are the greatest utilisation wanted of each metric, in percent; one for each metric.
+	// Limits are the greatest utilisation wanted of each metric, in whole percent from 1; one for each metric.
 	Limits map[string]float64
 	// Support is 1 if the worker understands a lease table that holds everything, as KCL 3.5 does, and SupportTime when
 	// it last said so; else 0 and zero.
 	Support     int
 	SupportTime time.Time
+}
+
+// maxSamples is how many averages of a metric an item holds (WorkerMetricStatsReporter.java).
+const maxSamples = 10
+
+// Validate returns an error that wraps ErrInvalid and names the field unless m can be stored.
+func (m *Member) Validate() error {
+	switch {
+	case m.Worker == "":
+		return fmt.Errorf("%w: member: Worker is empty; want the ID of a worker", ErrInvalid)
+	case m.Updated.IsZero():
+		return fmt.Errorf("%w: member %s: Updated is not set", ErrInvalid, m.Worker)
+	case m.Support < 0 || (m.Support == 0) != m.SupportTime.IsZero():
+		return fmt.Errorf("%w: member %s: Support %d with SupportTime %v; want both or neither", ErrInvalid, m.Worker, m.Support, m.SupportTime)
+	}
+	for name, averages := range m.Metrics {
+		if len(averages) == 0 || len(averages) > maxSamples {
+			return fmt.Errorf("%w: member %s: Metrics %s has %d values; want 1 to %d", ErrInvalid, m.Worker, name, len(averages), maxSamples)
+		}
+		if !(m.Limits[name] >= 1) {
+			return fmt.Errorf("%w: member %s: Limits %s is %v; want 1 or more for each metric", ErrInvalid, m.Worker, name, m.Limits[name])
+		}
+	}
+	for name := range m.Limits {
+		if m.Metrics[name] == nil {
+			return fmt.Errorf("%w: member %s: Limits has %s, which Metrics has not", ErrInvalid, m.Worker, name)
+		}
+	}
+	return nil
 }
 
 // A Lock is the item by which one worker of a fleet leads, as the DynamoDB lock client 1.4.0 keeps it. Its holder writes
@@ -80,6 +110,22 @@ type Lock struct {
 	Released bool
 	// Data is the holder's own; Java KCL has none and leaves it alone.
 	Data []byte
+}
+
+// IsZero reports whether l stands for no lock.
+func (l *Lock) IsZero() bool { return l.Version == "" && !l.Released }
+
+// Validate returns an error that wraps ErrInvalid and names the field unless l can be stored.
+func (l *Lock) Validate() error {
+	switch {
+	case l.Owner == "":
+		return fmt.Errorf("%w: lock: Owner is empty; want the ID of a worker", ErrInvalid)
+	case l.Version == "":
+		return fmt.Errorf("%w: lock: Version is empty; want a random text", ErrInvalid)
+	case l.Duration < time.Millisecond:
+		return fmt.Errorf("%w: lock: Duration %v; want 1ms or more", ErrInvalid, l.Duration)
+	}
+	return nil
 }
 
 // A MigrationKey names the item of a migration.
@@ -115,4 +161,19 @@ type Migration struct {
 	// By is who wrote it, a worker or a tool, and At when, in milliseconds.
 	By string
 	At time.Time
+}
+
+// Validate returns an error that wraps ErrInvalid and names the field unless m can be stored.
+func (m *Migration) Validate() error {
+	switch {
+	case m.Key != ClientVersion && m.Key != SingleTable:
+		return fmt.Errorf("%w: migration: Key %q; want %q or %q", ErrInvalid, m.Key, ClientVersion, SingleTable)
+	case m.State == "":
+		return fmt.Errorf("%w: migration %s: State is empty", ErrInvalid, m.Key)
+	case m.By == "":
+		return fmt.Errorf("%w: migration %s: By is empty; want who writes it", ErrInvalid, m.Key)
+	case m.At.IsZero():
+		return fmt.Errorf("%w: migration %s: At is not set", ErrInvalid, m.Key)
+	}
+	return nil
 }

@@ -74,4 +74,6 @@ type Store interface {
 
 	// Delete removes a row. Condition: the counter is that of seen.
 	Delete(ctx context.Context, seen Lease) error
+
+	Fleet
 }

@@ -51,7 +51,8 @@ func number[N int64 | uint64](n N) types.AttributeValue {
 
 func set(members []string) types.AttributeValue { return &types.AttributeValueMemberSS{Value: members} }
 
-func kbps(v float64) types.AttributeValue {
+// decimal is a number with the 6 decimals that KCL writes.
+func decimal(v float64) types.AttributeValue {
 	return &types.AttributeValueMemberN{Value: strconv.FormatFloat(v, 'f', 6, 64)}
 }
 
@@ -88,7 +89,7 @@ func encode(l *lease.Lease) item {
 		it[attrStartHash], it[attrEndHash] = text(l.Range.Start.String()), text(l.Range.End.String())
 	}
 	if l.ThroughputKBps != nil {
-		it[attrThroughput] = kbps(*l.ThroughputKBps)
+		it[attrThroughput] = decimal(*l.ThroughputKBps)
 	}
 	if !l.StartTime.IsZero() {
 		it[attrStartTime] = number(l.StartTime.UnixMilli())
@@ -96,10 +97,13 @@ func encode(l *lease.Lease) item {
 	return it
 }
 
-// isLease tells leases from the other things that KCL 3.5 keeps in the same table. Rows without a type are leases.
-func isLease(it item) bool {
+// kindOf tells leases from the other things that KCL 3.5 keeps in the same table. Rows without a type are leases.
+func kindOf(it item) string {
 	kind, ok := it[attrEntityType].(*types.AttributeValueMemberS)
-	return !ok || kind.Value == entityLease
+	if !ok {
+		return entityLease
+	}
+	return kind.Value
 }
 
 // decode reads an item. Its error wraps lease.ErrDamaged and names the row and the attribute.

@@ -63,45 +63,22 @@ func NewWith(client *dynamodb.Client, cfg Config) *Store {
 	return &Store{client: own, cfg: cfg}
 }
 
-// List reads the whole table by pages, eventually consistently. Items of other kinds are left out.
+// List is Survey without the members.
 func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
-	var leases []lease.Lease
-	var damaged []error
-	var next item
-	for {
-		out, err := s.client.Scan(ctx, &dynamodb.ScanInput{TableName: &s.cfg.Table, ExclusiveStartKey: next})
-		if err != nil {
-			return nil, s.failed("list leases", err)
-		}
-		for _, it := range out.Items {
-			if !isLease(it) {
-				continue
-			}
-			l, err := decode(it)
-			if err != nil {
-				damaged = append(damaged, err)
-				continue
-			}
-			leases = append(leases, l)
-		}
-		if next = out.LastEvaluatedKey; len(next) == 0 {
-			return leases, errors.Join(damaged...)
-		}
-	}
+	leases, _, err := s.Survey(ctx)
+	return leases, err
 }
 
 // Get reads one row, consistently.
 func (s *Store) Get(ctx context.Context, key string) (lease.Lease, error) {
-	out, err := s.client.GetItem(ctx, &dynamodb.GetItemInput{
-		TableName: &s.cfg.Table, Key: item{attrKey: text(key)}, ConsistentRead: aws.Bool(true),
-	})
-	switch {
-	case err != nil:
-		return lease.Lease{}, s.failed("get lease "+key, err)
-	case len(out.Item) == 0 || !isLease(out.Item):
+	it, err := s.getItem(ctx, s.leases(), "get lease", key)
+	if err != nil {
+		return lease.Lease{}, err
+	}
+	if kindOf(it) != entityLease {
 		return lease.Lease{}, fmt.Errorf("get lease %s: %w", key, lease.ErrNotFound)
 	}
-	return decode(out.Item)
+	return decode(it)
 }
 
 // Create puts a new row.
@@ -119,7 +96,7 @@ func (s *Store) Create(ctx context.Context, l lease.Lease) error {
 	if errors.As(err, &refused) {
 		return fmt.Errorf("create lease %s: %w", l.Key, lease.ErrExists)
 	}
-	return s.failed("create lease "+l.Key, err)
+	return s.failed(s.leases(), "create lease "+l.Key, err)
 }
 
 // Renew raises the counter and writes c.
@@ -148,7 +125,7 @@ func (s *Store) Renew(ctx context.Context, held lease.Lease, worker string, c le
 		u.set(attrChildren, set(c.Children))
 	}
 	if c.ThroughputKBps != nil {
-		u.set(attrThroughput, kbps(*c.ThroughputKBps))
+		u.set(attrThroughput, decimal(*c.ThroughputKBps))
 	}
 	me := text(worker)
 	u.when(u.is(attrCounter, number(held.Counter)), "("+u.is(attrOwner, me)+" OR "+u.is(attrCheckpointOwner, me)+")")
@@ -166,6 +143,22 @@ func (s *Store) Take(ctx context.Context, seen lease.Lease, worker string) (leas
 	}
 	u.when(u.is(attrCounter, number(seen.Counter)), u.is(attrOwner, text(seen.Owner)))
 	return s.update(ctx, "take lease", seen.Key, u)
+}
+
+// Assign makes worker the owner by a leader's decision.
+func (s *Store) Assign(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {
+	if worker == "" {
+		return lease.Lease{}, fmt.Errorf("assign lease %s: %w: no worker is named", seen.Key, lease.ErrInvalid)
+	}
+	u := newUpdate()
+	u.set(attrOwner, text(worker))
+	u.remove(attrCheckpointOwner)
+	u.add(attrCounter, number(int64(1)))
+	if seen.Owner != "" && seen.Owner != worker || seen.CheckpointOwner == worker {
+		u.add(attrSwitches, number(int64(1)))
+	}
+	u.when(u.exists(attrKey), u.is(attrOwner, text(seen.Owner)), u.is(attrCheckpointOwner, text(seen.CheckpointOwner)))
+	return s.update(ctx, "assign lease", seen.Key, u)
 }
 
 // Ask begins a hand-over to worker.
@@ -212,21 +205,16 @@ func (s *Store) Describe(ctx context.Context, key string, children []string, r *
 		u.set(attrStartHash, text(r.Start.String()))
 		u.set(attrEndHash, text(r.End.String()))
 	}
-	u.when("attribute_exists(" + u.name(attrKey) + ")")
+	u.when(u.exists(attrKey))
 	_, err := s.update(ctx, "describe lease", key, u)
 	return err
 }
 
 // Delete removes a row.
 func (s *Store) Delete(ctx context.Context, seen lease.Lease) error {
-	u := newUpdate()
-	u.when(u.is(attrCounter, number(seen.Counter)))
-	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
-		TableName: &s.cfg.Table, Key: item{attrKey: text(seen.Key)},
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
-		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
+	return s.deleteItem(ctx, s.leases(), "delete lease", seen.Key, func(u *update) {
+		u.when(u.is(attrCounter, number(seen.Counter)))
 	})
-	return s.refused(ctx, "delete lease", seen.Key, err)
 }
 
 // update writes one existing row and returns it as written.
@@ -238,20 +226,20 @@ func (s *Store) update(ctx context.Context, doing, key string, u *update) (lease
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	if err != nil {
-		return lease.Lease{}, s.refused(ctx, doing, key, err)
+		return lease.Lease{}, s.refused(ctx, s.leases(), doing, key, err)
 	}
 	return decode(out.Attributes)
 }
 
 // refused turns a failed condition into ErrConflict, or ErrNotFound where there is no such row.
-func (s *Store) refused(ctx context.Context, doing, key string, err error) error {
+func (s *Store) refused(ctx context.Context, p place, doing, key string, err error) error {
 	var refused *types.ConditionalCheckFailedException
 	if !errors.As(err, &refused) {
-		return s.failed(doing+" "+key, err)
+		return s.failed(p, doing+" "+key, err)
 	}
 	if len(refused.Item) == 0 {
 		// No row, or a server that does not return it.
-		if _, err := s.Get(ctx, key); errors.Is(err, lease.ErrNotFound) {
+		if _, err := s.getItem(ctx, p, doing, key); errors.Is(err, lease.ErrNotFound) {
 			return fmt.Errorf("%s %s: %w", doing, key, lease.ErrNotFound)
 		}
 	}
@@ -259,13 +247,13 @@ func (s *Store) refused(ctx context.Context, doing, key string, err error) error
 }
 
 // failed says what was being done and tells apart what callers must.
-func (s *Store) failed(doing string, err error) error {
+func (s *Store) failed(p place, doing string, err error) error {
 	if err == nil {
 		return nil
 	}
 	var missing *types.ResourceNotFoundException
 	if errors.As(err, &missing) {
-		return fmt.Errorf("%s: there is no table %q: %w", doing, s.cfg.Table, err)
+		return fmt.Errorf("%s: there is no table %q: %w", doing, p.table, err)
 	}
 	var api smithy.APIError
 	if errors.As(err, &api) {

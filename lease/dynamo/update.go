@@ -50,6 +50,9 @@ func (u *update) is(attr string, v types.AttributeValue) string {
 	return u.name(attr) + " = " + u.value(v)
 }
 
+// exists is the condition that there is an item, of which attr is the key.
+func (u *update) exists(attr string) string { return "attribute_exists(" + u.name(attr) + ")" }
+
 // when adds conditions all of which must hold.
 func (u *update) when(conds ...string) { u.conds = append(u.conds, conds...) }
 

@@ -29,29 +29,51 @@ const (
 	OpRelease  = "Release"
 	OpDescribe = "Describe"
 	OpDelete   = "Delete"
+
+	OpSurvey       = "Survey"
+	OpOwned        = "Owned"
+	OpAssign       = "Assign"
+	OpPutMember    = "PutMember"
+	OpDeleteMember = "DeleteMember"
+	OpLeader       = "Leader"
+	OpPutLeader    = "PutLeader"
+	OpBeat         = "Beat"
+	OpDeleteLeader = "DeleteLeader"
+	OpMigration    = "Migration"
+	OpPutMigration = "PutMigration"
 )
 
 // A Store is a lease.Store in memory. Make it with New. The hooks must be set before its first use; they may be called
 // concurrently.
 type Store struct {
-	// Fault, if set, is asked before each operation; key is "" for Open and List. It may wait, as a slow network does,
-	// but must then honour ctx. An error that it returns is the operation's; a write is nevertheless applied if apply
-	// is true: its answer was lost.
+	// Fault, if set, is asked before each operation. key is that of the lease or the migration, or the worker's ID, and ""
+	// for Open, List, Survey and what is done to the leader's lock. It may wait, as a slow network does, but must then
+	// honour ctx. An error that it returns is the operation's; a write is nevertheless applied if apply is true: its
+	// answer was lost.
 	Fault func(ctx context.Context, op, key string) (apply bool, err error)
-	// Stale, if set, tells whether a List shall be answered with what the List before saw, as an eventually consistent
-	// read can be.
+	// Stale, if set, tells whether a List or Survey shall be answered with the rows that the one before saw, as an
+	// eventually consistent read can be.
 	Stale func() bool
-	// Written, if set, hears of each applied write in the order in which they were applied. A created row has no before,
+	// Written, if set, hears of each applied write of a row in the order in which they were applied. A created row has no before,
 	// a deleted one no after: their keys are empty. It must not call the Store.
 	Written func(op string, before, after lease.Lease)
 
-	mu     sync.Mutex // guards the rows; the hooks but Written are called without it
-	rows   map[string]lease.Lease
-	listed []lease.Lease // what the last List that was not stale saw
+	mu         sync.Mutex // guards what follows; the hooks but Written are called without it
+	rows       map[string]lease.Lease
+	listed     []lease.Lease // what the last List that was not stale saw
+	members    map[string]lease.Member
+	leader     lease.Lock
+	migrations map[lease.MigrationKey][]lease.Migration // the present state and then its history
 }
 
 // New makes an empty Store.
-func New() *Store { return &Store{rows: make(map[string]lease.Lease)} }
+func New() *Store {
+	return &Store{
+		rows:       make(map[string]lease.Lease),
+		members:    make(map[string]lease.Member),
+		migrations: make(map[lease.MigrationKey][]lease.Migration),
+	}
+}
 
 // Put places a row as it is, whatever was there: for tests and repairs by hand.
 func (s *Store) Put(l lease.Lease) {
@@ -82,6 +104,11 @@ func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
 	stale := s.Stale != nil && s.Stale()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.list(stale), nil
+}
+
+// list returns the rows, or those of the listing before if stale. s.mu is held.
+func (s *Store) list(stale bool) []lease.Lease {
 	if !stale || s.listed == nil {
 		s.listed = make([]lease.Lease, 0, len(s.rows))
 		for _, l := range s.rows {
@@ -93,7 +120,7 @@ func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
 	for i := range rows {
 		rows[i] = s.listed[i].Clone()
 	}
-	return rows, nil
+	return rows
 }
 
 // Get returns one row.
