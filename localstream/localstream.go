@@ -54,6 +54,9 @@ type Options struct {
 	// Hosts are names besides localhost under which requests over the network may address the server; "*" allows all.
 	// Others are refused, which keeps web pages out.
 	Hosts []string
+	// Origins are those of web pages that may call the server, such as "http://localhost:3000"; "*" allows all. Pages of
+	// other origins are refused.
+	Origins []string
 	// Keys are secrets by access key id. With any, calls must be signed by one of them, within five minutes; without,
 	// calls must look signed, by whatever key.
 	Keys map[string]string
@@ -140,7 +143,7 @@ func (s *Server) start() error {
 	if err != nil {
 		return err
 	}
-	o := wire.Options{Clock: s.o.Clock, Logger: s.o.Logger.Named("wire"), Hosts: s.o.Hosts, Fault: s.fault}
+	o := wire.Options{Clock: s.o.Clock, Logger: s.o.Logger.Named("wire"), Hosts: s.o.Hosts, Origins: s.o.Origins, Fault: s.fault}
 	if len(s.o.Keys) > 0 {
 		o.Verify = (&verifier{region: s.o.Region, keys: s.o.Keys, now: s.o.Clock.Now}).verify
 	}

@@ -39,6 +39,7 @@ type config struct {
 	keys       string
 	insecure   bool
 	hosts      string
+	origins    string
 	tls        bool
 	tlsCert    string
 	tlsKey     string
@@ -64,6 +65,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.StringVar(&c.keys, "keys", "", "`file` with an access key id and its secret on each line, for -sigv4 verify")
 	f.BoolVar(&c.insecure, "insecure", false, "allow an address that other machines can reach though signatures are not verified")
 	f.StringVar(&c.hosts, "hosts", "", "further `names`, comma-separated, under which clients may address the server")
+	f.StringVar(&c.origins, "origins", "", "`origins` of web pages that may call, comma-separated, such as http://localhost:3000")
 	f.BoolVar(&c.tls, "tls", false, "serve TLS, with -tls-cert and -tls-key or a certificate of its own")
 	f.StringVar(&c.tlsCert, "tls-cert", "", "PEM `file` with the certificate for -tls, and the chain to its authority")
 	f.StringVar(&c.tlsKey, "tls-key", "", "PEM `file` with its key")
@@ -135,6 +137,9 @@ func (c *config) options(stderr io.Writer) (localstream.Options, error) {
 	o.Limits, _ = c.allowed() // validated
 	if c.hosts != "" {
 		o.Hosts = strings.Split(c.hosts, ",")
+	}
+	if c.origins != "" {
+		o.Origins = strings.Split(c.origins, ",")
 	}
 	if c.insecure || c.sigv4 == "verify" { // no web page can sign
 		o.Hosts = append(o.Hosts, "*")

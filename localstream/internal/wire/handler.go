@@ -8,9 +8,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"hash/crc32"
-	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -26,6 +26,8 @@ type Options struct {
 	Logger *zap.Logger
 	// Hosts are the names besides loopback's under which requests may address the server; "*" allows all.
 	Hosts []string
+	// Origins are those of web pages that may call, "*" allows all. Pages of others are refused.
+	Origins []string
 	// Fault decides what goes wrong with a call; nil lets all be.
 	Fault func(Call) Fault
 	// Verify checks the signature of a request that has one; nil takes any.
@@ -96,6 +98,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusForbidden, "AccessDeniedException", reason)
 		return
 	}
+	if r.Header.Get("Origin") != "" && crossOrigin(w, r) {
+		return
+	}
 	if r.Method != http.MethodPost {
 		refuse(w, http.StatusForbidden, "AccessDeniedException", "Unable to determine service/operation name to be authorized")
 		return
@@ -110,8 +115,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // foreign tells why a request does not come from a client of this machine, "" if it does: web pages reach loopback
 // addresses by their own Origin, or by a name of theirs that resolves to one.
 func (h *Handler) foreign(r *http.Request) string {
-	if r.Header.Get("Origin") != "" {
-		return "Requests with an Origin header are refused"
+	if origin := r.Header.Get("Origin"); origin != "" && !slices.Contains(h.o.Origins, "*") && !slices.Contains(h.o.Origins, origin) {
+		return "Requests with this Origin header are refused"
 	}
 	host := r.Host
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -163,7 +168,7 @@ func (h *Handler) precheck(x *exchange) bool {
 		refuse(x.w, http.StatusNotFound, "UnknownOperationException", "")
 	case x.mediaType == cbor11 && !isCBORMap(x.body), x.mediaType != cbor11 && !isObject(x.body):
 		h.fail(x, &Error{Type: "SerializationException"})
-	case x.mediaType == plainJSON && !x.known:
+	case x.mediaType == plainJSON: // goes no further, whatever the target
 		h.coral(x, "UnknownOperationException", http.StatusNotFound)
 	case !x.known:
 		h.fail(x, &Error{Type: "UnknownOperationException"})
@@ -211,7 +216,7 @@ func authenticated(r *http.Request) *Error {
 	}
 	var missing strings.Builder
 	if inQuery {
-		for _, name := range []string{"X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"} {
+		for _, name := range []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz-SignedHeaders", "X-Amz-Date"} {
 			if query.Get(name) == "" {
 				missing.WriteString("AWS query-string parameters must include '" + name + "'. ")
 			}
@@ -351,16 +356,4 @@ func uuid(b []byte) string {
 	hex.Encode(text[24:], b[10:16])
 	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
 	return string(text)
-}
-
-// refuse answers requests that never get as far as an operation, in XML as AWS's front does.
-func refuse(w http.ResponseWriter, status int, kind, message string) {
-	body := "<" + kind + "/>\n"
-	if message != "" {
-		body = "<" + kind + ">\n  <Message>" + message + "</Message>\n</" + kind + ">\n"
-	}
-	w.Header().Set("Content-Length", itoa(len(body)))
-	w.Header().Set("Content-Type", "application/xml")
-	w.WriteHeader(status)
-	_, _ = io.WriteString(w, body)
 }

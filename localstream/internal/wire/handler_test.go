@@ -134,6 +134,9 @@ func TestBadRequestsAreRefusedAsTheServiceDoes(t *testing.T) {
 		"blob of odd length":  {request("Echo", `{"Entries":[{"Data":"abc"}]}`), 400, "SerializationException", "'abc' can not be converted to a Blob: Base64 encoded length is expected a multiple of 4 bytes but found: 3"},
 		"blob not base64":     {request("Echo", `{"Entries":[{"Data":"AAAAAAAA####"}]}`), 400, "SerializationException", "'AAAAAAAA####' can not be converted to a Blob: Invalid Base64 character: '#'"},
 		"own decoder refuses": {request("Echo", `{"Own":"bad"}`), 400, "SerializationException", "own: no such thing"},
+		"padding in a blob":   {request("Echo", `{"Entries":[{"Data":"=+/="}]}`), 400, "SerializationException", "'=+/=' can not be converted to a Blob: Invalid Base64 character: '='"},
+		"a blob's last bits":  {request("Echo", `{"Entries":[{"Data":"+/+="}]}`), 400, "SerializationException", "'+/+=' can not be converted to a Blob: Invalid last non-pad Base64 character dectected"},
+		"last bits, further":  {request("Echo", `{"Entries":[{"Data":"AAAAAAAA+/+="}]}`), 400, "SerializationException", "'AAAAAAAA+/+=' can not be converted to a Blob: Invalid last non-pad Base64 character dectected"},
 		"missing member":      {request("Echo", `{}`), 400, "ValidationException", "1 validation error detected: Value null at 'name' failed to satisfy constraint: Member must not be null"},
 		"null member":         {request("Echo", `{"Name":null}`), 400, "ValidationException", "1 validation error detected: Value null at 'name' failed to satisfy constraint: Member must not be null"},
 		"empty string":        {request("Echo", `{"Name":""}`), 400, "ValidationException", "2 validation errors detected: Value '' at 'name' failed to satisfy constraint: Member must have length greater than or equal to 1; Value '' at 'name' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-z]+"},
@@ -161,7 +164,8 @@ func TestBadRequestsAreRefusedAsTheServiceDoes(t *testing.T) {
 		"too large": {request("Echo", "", func(r *http.Request) {
 			r.Body, r.ContentLength = io.NopCloser(io.LimitReader(zeros{}, MaxBody+1)), -1
 		}), 413, "", ""},
-		"plain JSON": {request("Nope", "{}", header("Content-Type", "application/json")), 404, "", ""},
+		"plain JSON, known": {request("Echo", "{}", header("Content-Type", "application/json")), 404, "", ""},
+		"plain JSON":        {request("Nope", "{}", header("Content-Type", "application/json")), 404, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, kind, message, body := do(h, test.r)
@@ -316,4 +320,47 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("Decode took %q, which is not JSON", body)
 		}
 	})
+}
+
+func TestRefusalsHaveNoContentType(t *testing.T) {
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		w := httptest.NewRecorder()
+		r := request("Echo", "{}")
+		r.Method = method
+		echo(Options{}).ServeHTTP(w, r)
+		const want = "<AccessDeniedException>\n  <Message>Unable to determine service/operation name to be authorized</Message>\n</AccessDeniedException>\n"
+		if w.Code != 403 || w.Body.String() != want || w.Header().Get("Content-Type") != "" || w.Header().Get("X-Amzn-Requestid") == "" {
+			t.Errorf("%s: %d %q %v", method, w.Code, w.Body, w.Header())
+		}
+	}
+}
+
+func TestPagesOfAllowedOriginsMayCall(t *testing.T) {
+	call := func(method, origin string, allowed ...string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		r := request("Nothing", "{}", header("Origin", origin), header("Access-Control-Request-Headers", "x-amz-target, x-amz-date"))
+		r.Method = method
+		echo(Options{Origins: allowed}).ServeHTTP(w, r)
+		return w
+	}
+	for _, test := range []struct {
+		origin  string
+		allowed []string
+		want    int
+	}{
+		{"http://page", nil, 403}, {"http://page", []string{"http://other"}, 403}, {"http://page", []string{"http://other", "http://page"}, 200}, {"null", []string{"*"}, 200},
+	} {
+		for _, method := range []string{"POST", "OPTIONS"} {
+			if w := call(method, test.origin, test.allowed...); w.Code != test.want || (w.Header().Get("Access-Control-Allow-Origin") == "*") != (test.want == 200) {
+				t.Errorf("%s from %s where %q are allowed: %d %v", method, test.origin, test.allowed, w.Code, w.Header())
+			}
+		}
+	}
+	before := call("OPTIONS", "http://page", "*")
+	if h := before.Header(); before.Body.Len() != 0 || h.Get("Access-Control-Allow-Headers") != "x-amz-target, x-amz-date" || h.Get("Access-Control-Max-Age") != "172800" || h.Get("X-Amz-Id-2") != "" || h.Get("Content-Type") != "" {
+		t.Errorf("the question beforehand is answered %q %v", before.Body, h)
+	}
+	if h := call("POST", "http://page", "*").Header(); !strings.Contains(h.Get("Access-Control-Expose-Headers"), "x-amzn-RequestId") {
+		t.Errorf("a call is answered with %v", h)
+	}
 }

@@ -207,15 +207,30 @@ func (s *scanner) blob() (data []byte, problem string, err error) {
 	if at := max(bytes.IndexByte(raw, '\r'), bytes.IndexByte(raw, '\n')); at >= 0 { // the base64 package would skip line ends
 		return nil, "'" + clip(raw) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(raw[at])) + "'", nil
 	}
+	var first [8]byte
+	copy(first[:], raw)
 	n, err := decodeBase64(raw)
-	var at base64.CorruptInputError
-	if errors.As(err, &at) {
-		c := raw[min(int(at), len(raw)-1)]
-		// What was decoded so far has overwritten the beginning: encode it back.
+	if err != nil {
+		// What was decoded so far has overwritten the beginning: encode it back. What failed may be damaged too, but only
+		// where it is among the first characters.
 		shown := append(base64.StdEncoding.AppendEncode(nil, raw[:n/3*3]), raw[n/3*4:]...)
-		return nil, "'" + clip(shown) + "' can not be converted to a Blob: Invalid Base64 character: '" + string(rune(c)) + "'", nil
+		if n <= 3 {
+			copy(shown, first[:])
+		}
+		return nil, "'" + clip(shown) + "' can not be converted to a Blob: " + badBase64(shown), nil
 	}
 	return raw[:n:n], "", nil
+}
+
+// badBase64 says what is wrong with text that cannot be decoded: a character that has no place in it, or not there, or
+// else the last one before the padding, some of whose bits stand for nothing and must be zero.
+func badBase64(text []byte) string {
+	for i, c := range text {
+		if c != '=' && base64Bits[0][c] == notBase64 || c == '=' && i+1 < len(text) && text[i+1] != '=' {
+			return "Invalid Base64 character: '" + string(rune(c)) + "'"
+		}
+	}
+	return "Invalid last non-pad Base64 character dectected" // spelt as the service spells it
 }
 
 // clip keeps messages short: the data of a record is not repeated in them.
