@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/worker"
+)
+
+// A handler makes the processors of all shards.
+type handler struct {
+	options
+	log      *check.File
+	sessions atomic.Int64
+	batches  atomic.Int64
+}
+
+// A processor writes each batch down, then checkpoints it.
+type processor struct {
+	*handler
+	shard   *worker.Shard
+	session string
+	waited  bool // for the fault stall
+}
+
+func (h *handler) newProcessor(_ context.Context, s *worker.Shard) (worker.RecordProcessor, error) {
+	p := &processor{handler: h, shard: s}
+	p.renew()
+	event("initialize", p.session, s.ID, s.Start.String())
+	s.Go(p.tellEnd)
+	return p, nil
+}
+
+// renew begins a new session: the records behind the last that was done are due again.
+func (p *processor) renew() { p.session = fmt.Sprintf("%d.%d", p.shard.Epoch, p.sessions.Add(1)) }
+
+// tellEnd tells when the lease is lost.
+func (p *processor) tellEnd(ctx context.Context) error {
+	<-ctx.Done()
+	if cause := context.Cause(ctx); errors.Is(cause, lease.ErrLost) {
+		event("leaseLost", "", p.shard.ID, cause.Error())
+	}
+	return ctx.Err()
+}
+
+// ProcessRecords notes the batch, works, and checkpoints.
+func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
+	n := p.batches.Add(1)
+	if p.fault == "stall" && !p.waited {
+		pause(ctx, 2*max(p.lease, 3*time.Second))
+	}
+	p.waited = true
+	entry := check.Batch{At: time.Now(), Worker: p.worker, Session: p.session, Shard: b.Shard.ID}
+	for i := range b.Records {
+		entry.Records = append(entry.Records, b.Records[i].Position())
+	}
+	if p.fault == "reorder" {
+		slices.Reverse(entry.Records)
+	}
+	if p.fault != "skip" || n%20 != 0 {
+		if err := p.log.Add(entry); err != nil {
+			return err
+		}
+	}
+	if p.work > 0 {
+		pause(ctx, p.work)
+	}
+	if p.fault == "repeat" && n%10 != 0 {
+		return nil
+	}
+	// Without the end of ctx, so that it is the table that a late checkpoint has to pass.
+	if err := b.Checkpoint(context.WithoutCancel(ctx)); err != nil {
+		event("notCheckpointed", p.session, p.shard.ID, err.Error())
+		p.renew()
+		return err
+	}
+	return nil
+}
+
+// Finish has nothing to do: each batch is checkpointed.
+func (p *processor) Finish(_ context.Context, reason worker.FinishReason) error {
+	event("finish", p.session, p.shard.ID, reason.String())
+	return nil
+}
+
+// pause waits for d or the end of ctx.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+var stdout sync.Mutex
+
+// event tells what has happened, in one write.
+func event(name, session, shard, detail string) {
+	line, err := json.Marshal(struct {
+		At      time.Time `json:"at"`
+		Event   string    `json:"event"`
+		Session string    `json:"session"`
+		Shard   string    `json:"shard"`
+		Detail  string    `json:"detail"`
+	}{time.Now(), name, session, shard, detail})
+	if err != nil {
+		panic(err)
+	}
+	stdout.Lock()
+	defer stdout.Unlock()
+	_, _ = os.Stdout.Write(append(line, '\n')) // the harness may have gone
+}

@@ -1,0 +1,102 @@
+// Command goworker is a worker of a fleet that a harness drives: it writes down what it is given, as the Java one of
+// integration/kclworker does, and tells events on its standard output, a line of JSON each.
+//
+//	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-fault NAME]
+//
+// Everything that has no flag is as Shoal sets it. SIGTERM stops it. -fault plants a fault that a judge must notice:
+//
+//	skip      now and then a batch is checkpointed that was never handled
+//	reorder   a batch is handled backwards
+//	repeat    what is done is not checkpointed when the shard moves
+//	stall     a shard that was taken over waits for twice the lease
+//	greedy    a stop leaves the leases to expire
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/lease/dynamo"
+	"github.com/shoal-stream/shoal/record"
+	"github.com/shoal-stream/shoal/worker"
+	"github.com/shoal-stream/shoal/worker/kinesisstream"
+)
+
+type options struct {
+	endpoint, stream, app, worker, output, fault string
+	lease, work                                  time.Duration
+}
+
+var faults = []string{"", "skip", "reorder", "repeat", "stall", "greedy"}
+
+func main() {
+	var o options
+	flag.StringVar(&o.endpoint, "endpoint", "", "`URL` of localstream")
+	flag.StringVar(&o.stream, "stream", "", "`name` of the stream")
+	flag.StringVar(&o.app, "app", "", "`name` of the application and its lease table")
+	flag.StringVar(&o.worker, "worker", "", "`name` of this worker")
+	flag.StringVar(&o.output, "output", "", "`file` to which what was delivered is appended")
+	flag.DurationVar(&o.lease, "lease", 0, "lease `duration`; the default is Shoal's")
+	flag.DurationVar(&o.work, "work", 0, "`time` that a batch takes before it is checkpointed")
+	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(faults[1:], ", "))
+	flag.Parse()
+	if o.endpoint == "" || o.stream == "" || o.app == "" || o.worker == "" || o.output == "" || !slices.Contains(faults, o.fault) || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "goworker: -endpoint, -stream, -app, -worker and -output are needed; see -h")
+		os.Exit(2)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, o); err != nil {
+		fmt.Fprintf(os.Stderr, "goworker: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	cfg := aws.Config{
+		Region: "us-east-1", BaseEndpoint: &o.endpoint, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", ""),
+	}
+	h := &handler{options: o}
+	if h.log, err = check.OpenFile(o.output); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, h.log.Close()) }()
+	w, err := worker.New(worker.Config{
+		Application:   o.app,
+		Streams:       []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), o.stream)},
+		Leases:        dynamo.New(dynamodb.NewFromConfig(cfg), o.app),
+		NewProcessor:  h.newProcessor,
+		Start:         record.TrimHorizon,
+		WorkerID:      o.worker,
+		LeaseDuration: o.lease,
+		Hooks: worker.Hooks{
+			State:  func(s worker.ShardInfo, _, to worker.State) { event("state", "", s.Shard, to.String()) },
+			Failed: func(s worker.ShardInfo, err error) { event("survived", "", s.Shard, err.Error()) },
+			Twin:   func(id string) { event("twin", "", "", id) },
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if o.fault == "greedy" { // gone at the signal, like a process without a handler for it
+		context.AfterFunc(ctx, func() { os.Exit(1) })
+	}
+	event("started", w.ID(), "", "")
+	err = w.Run(ctx)
+	event("stopped", "", "", "")
+	return err
+}
