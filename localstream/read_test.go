@@ -161,12 +161,13 @@ func TestGetShardIteratorRefusesWhatTheServiceRefuses(t *testing.T) {
 			"unknown shard":  {kinesis.GetShardIteratorInput{ShardId: shardID(7), ShardIteratorType: types.ShardIteratorTypeLatest}, "ResourceNotFoundException", "Shard shardId-000000000007 in stream quakes under account 000000000000 does not exist"},
 			"no shard id":    {kinesis.GetShardIteratorInput{ShardId: aws.String("seven"), ShardIteratorType: types.ShardIteratorTypeLatest}, "ResourceNotFoundException", "Could not find shard seven in stream quakes under account 000000000000."},
 			"number given":   {kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeLatest, StartingSequenceNumber: aws.String("1")}, "InvalidArgumentException", either + "LATEST and also a StartingSequenceNumber."},
-			"number missing": {kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeAtSequenceNumber}, "InvalidArgumentException", either + "AT_SEQUENCE_NUMBER and also no StartingSequenceNumber."},
+			"number missing": {kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeAtSequenceNumber}, "InvalidArgumentException", either + "AT_SEQUENCE_NUMBER and no StartingSequenceNumber."},
 			"no timestamp":   {kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeAtTimestamp}, "InvalidArgumentException", "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp parameter."},
 			"future":         {kinesis.GetShardIteratorInput{ShardIteratorType: types.ShardIteratorTypeAtTimestamp, Timestamp: aws.Time(time.Now().Add(time.Second))}, "InvalidArgumentException", "The timestampInMillis parameter cannot be greater than the currentTimestampInMillis. timestampInMillis: 946684801000, currentTimestampInMillis: 946684800000"},
-			"foreign":        {seq("12345"), "InvalidArgumentException", "StartingSequenceNumber 12345 used in GetShardIterator on shard shardId-000000000000 in stream quakes under account 000000000000 is invalid."},
+			"old layout":     {seq("12345"), "InvalidArgumentException", "Invalid StartingSequenceNumber. It encodes shardId-000000012345, while it was used in a call to a shard with shardId-000000000000"},
+			"no layout":      {seq("1" + strings.Repeat("0", 60)), "InvalidArgumentException", "StartingSequenceNumber 1" + strings.Repeat("0", 60) + " used in GetShardIterator on shard shardId-000000000000 in stream quakes under account 000000000000 is invalid."},
 			"other shard's":  {seq(ofShard1), "InvalidArgumentException", "Invalid StartingSequenceNumber. It encodes shardId-000000000001, while it was used in a call to a shard with shardId-000000000000"},
-			"no type":        {kinesis.GetShardIteratorInput{ShardIteratorType: "SOMEWHERE"}, "ValidationException", "1 validation error detected: Value 'SOMEWHERE' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP]"},
+			"no type":        {kinesis.GetShardIteratorInput{ShardIteratorType: "SOMEWHERE"}, "ValidationException", "1 validation error detected: Value 'SOMEWHERE' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON]"},
 		} {
 			test.in.StreamName = quakes
 			if test.in.ShardId == nil {
@@ -205,7 +206,8 @@ func TestPutRefusesWhatTheServiceRefuses(t *testing.T) {
 		long := strings.Repeat("k", 257)
 		wantError(t, putOne(long, 1, nil), "ValidationException", "1 validation error detected: Value '"+long+"' at 'partitionKey' failed to satisfy constraint: Member must have length less than or equal to 256")
 		wantError(t, putOne("", 1, nil), "ValidationException", "1 validation error detected: Value '' at 'partitionKey' failed to satisfy constraint: Member must have length greater than or equal to 1")
-		wantError(t, putOne("k", 1, func(in *kinesis.PutRecordInput) { in.SequenceNumberForOrdering = aws.String("7") }), "InvalidArgumentException", "ExclusiveMinimumSequenceNumber 7 used in PutRecord on stream quakes under account 000000000000 is invalid.")
+		const future = "49680482876686116220504408313011260335386709021041885186" // of the year 2026
+		wantError(t, putOne("k", 1, func(in *kinesis.PutRecordInput) { in.SequenceNumberForOrdering = aws.String(future) }), "InvalidArgumentException", "ExclusiveMinimumSequenceNumber "+future+" used in PutRecord on stream quakes under account 000000000000 is invalid.")
 		wantError(t, putOne("k", 1, func(in *kinesis.PutRecordInput) { in.DryRun = aws.Bool(true) }), "DryRunOperationException", "Request would have succeeded, but DryRun flag is set.")
 		_, err := c.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: quakes, Records: entries(0, 501)})
 		if err == nil || !strings.Contains(err.Error(), "at 'records' failed to satisfy constraint: Member must have length less than or equal to 500") {

@@ -5,11 +5,14 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/shoal-stream/shoal/localstream"
 	"github.com/shoal-stream/shoal/record"
@@ -301,6 +304,94 @@ func TestManyShardsAreListedInPages(t *testing.T) {
 		}
 		if n != 2500 {
 			t.Errorf("%d shards described", n)
+		}
+	})
+}
+
+func TestAReshardHappensWhenTheStreamHasBeenUpdated(t *testing.T) {
+	bubble(t, localstream.Options{Transition: 10 * time.Second}, func(t *testing.T, c *client) {
+		c.create(1)
+		time.Sleep(10 * time.Second)
+		c.split(0, middle)
+		time.Sleep(10*time.Second - 1)
+		if d := c.describe(); d.StreamStatus != types.StreamStatusUpdating || len(d.Shards) != 1 || d.Shards[0].SequenceNumberRange.EndingSequenceNumber != nil {
+			t.Errorf("while it is updated: %s, %v", d.StreamStatus, ids(d.Shards))
+		}
+		if id := *c.put(0, 1).Records[0].ShardId; id != *shardID(0) {
+			t.Errorf("a record went to %s", id)
+		}
+		_, err := c.MergeShards(t.Context(), &kinesis.MergeShardsInput{StreamName: quakes, ShardToMerge: shardID(0), AdjacentShardToMerge: shardID(1)})
+		wantError(t, err, "ResourceInUseException", "Stream quakes under account 000000000000 not ACTIVE, instead in state UPDATING")
+		time.Sleep(1)
+		synctest.Wait()
+		if d := c.describe(); d.StreamStatus != types.StreamStatusActive || len(d.Shards) != 3 || checkCover(t, d.Shards) != 2 {
+			t.Errorf("afterwards: %s, %v", d.StreamStatus, ids(d.Shards))
+		}
+		c.merge(1, 2)
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if _, err := c.UpdateShardCount(t.Context(), &kinesis.UpdateShardCountInput{StreamName: quakes, TargetShardCount: aws.Int32(2), ScalingType: types.ScalingTypeUniformScaling}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if shards := c.shards(); len(shards) != 6 || checkCover(t, shards) != 2 {
+			t.Errorf("in the end %v", ids(shards))
+		}
+		if records, _ := c.all(0, 10); len(records) != 1 {
+			t.Errorf("%d records in the first shard", len(records))
+		}
+	})
+}
+
+func TestAReshardThatIsPendingSurvivesARestartAndNotItsStream(t *testing.T) {
+	o := localstream.Options{Transition: time.Minute, FS: vfs.NewCrashableMem()}
+	open := func(t *testing.T) (*localstream.Server, *client) {
+		srv, err := localstream.Open("data", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return srv, newClient(t, srv)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		srv, c := open(t)
+		c.create(1)
+		time.Sleep(time.Minute)
+		c.split(0, middle)
+		srv.Close()
+		time.Sleep(time.Hour)
+		srv, c = open(t)
+		synctest.Wait()
+		if d := c.describe(); d.StreamStatus != types.StreamStatusActive || len(d.Shards) != 3 {
+			t.Errorf("after a restart: %s, %v", d.StreamStatus, ids(d.Shards))
+		}
+		c.merge(1, 2)
+		if _, err := c.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: quakes}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		_, err := c.DescribeStream(t.Context(), &kinesis.DescribeStreamInput{StreamName: quakes})
+		wantError(t, err, "ResourceNotFoundException", "Stream quakes under account 000000000000 not found.")
+		srv.Close()
+	})
+}
+
+func TestShardIDsAreReadBeforeTheStreamIsLookedFor(t *testing.T) {
+	bubble(t, localstream.Options{}, func(t *testing.T, c *client) {
+		for id, want := range map[string]string{
+			"2147483648": "Could not find shard 2147483648 in stream quakes under account 000000000000.",
+			"abc":        "Could not find shard abc in stream quakes under account 000000000000.",
+			"x-7":        "Stream quakes under account 000000000000 not found.",
+		} {
+			_, err := c.SplitShard(t.Context(), &kinesis.SplitShardInput{StreamName: quakes, ShardToSplit: &id, NewStartingHashKey: aws.String("2")})
+			wantError(t, err, "ResourceNotFoundException", want)
+			_, err = c.MergeShards(t.Context(), &kinesis.MergeShardsInput{StreamName: quakes, ShardToMerge: aws.String("0"), AdjacentShardToMerge: &id})
+			wantError(t, err, "ResourceNotFoundException", want)
+			if id == "x-7" {
+				want = "Shard shardId-000000000007 in stream quakes under account 000000000000 does not exist"
+			}
+			_, err = c.GetShardIterator(t.Context(), &kinesis.GetShardIteratorInput{StreamName: quakes, ShardId: &id, ShardIteratorType: types.ShardIteratorTypeLatest})
+			wantError(t, err, "ResourceNotFoundException", want)
 		}
 	})
 }

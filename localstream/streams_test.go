@@ -166,3 +166,15 @@ func TestRecordsGoWhereTheirHashSays(t *testing.T) {
 		wantError(t, err, "InvalidArgumentException", "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was 340282366920938463463374607431768211456")
 	})
 }
+
+func TestAStreamDeletedBeforeItWasActiveListsNoShards(t *testing.T) {
+	bubble(t, localstream.Options{Transition: time.Minute}, func(t *testing.T, c *client) {
+		c.create(3)
+		if _, err := c.DeleteStream(t.Context(), &kinesis.DeleteStreamInput{StreamName: quakes}); err != nil {
+			t.Fatal(err)
+		}
+		if d := c.describe(); d.StreamStatus != types.StreamStatusDeleting || len(d.Shards) != 0 {
+			t.Errorf("%s, %v", d.StreamStatus, ids(d.Shards))
+		}
+	})
+}

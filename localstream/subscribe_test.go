@@ -168,7 +168,7 @@ func TestSubscriptionsStartWhereTheyAreTold(t *testing.T) {
 		}
 		consumer := c.register("wrong")
 		_, err := c.trySubscribe(consumer, 0, types.StartingPosition{Type: types.ShardIteratorTypeAtSequenceNumber})
-		wantError(t, err, "InvalidArgumentException", "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified AT_SEQUENCE_NUMBER and also no StartingSequenceNumber.")
+		wantError(t, err, "InvalidArgumentException", "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified AT_SEQUENCE_NUMBER and no StartingSequenceNumber.")
 		_, err = c.trySubscribe(consumer, 0, types.StartingPosition{Type: types.ShardIteratorTypeAtTimestamp})
 		wantError(t, err, "InvalidArgumentException", "Must specify timestampInMillis parameter for iterator of type AT_TIMESTAMP. Current request has no timestamp parameter.")
 		_, err = c.trySubscribe(consumer, 7, trimHorizon)

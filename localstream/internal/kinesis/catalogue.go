@@ -47,6 +47,10 @@ type stream struct {
 	// Status holds until the moment Until (milliseconds); then a stream that is deleting is gone and any other active.
 	Status status
 	Until  int64
+	// Pending is what the stream is UPDATING for if that is a reshard, which then happens at Until.
+	Pending *resharding `json:",omitempty"`
+	// Unborn says that the stream is deleted before it was ACTIVE.
+	Unborn bool `json:",omitempty"`
 	Mode   string
 	// Retention is in hours. What arrived before Expired has expired even if Retention was raised since.
 	Retention int32
@@ -129,6 +133,8 @@ func (st *stream) state(now time.Time) status {
 		return st.Status
 	case st.Status == deleting:
 		return ""
+	case st.Pending != nil:
+		return updating
 	default:
 		return active
 	}

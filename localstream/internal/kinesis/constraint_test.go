@@ -182,7 +182,7 @@ func TestAllViolationsAreListed(t *testing.T) {
 	want := "4 validation errors detected: " +
 		"Value 'a b' at 'streamName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+; " +
 		"Value null at 'shardId' failed to satisfy constraint: Member must not be null; " +
-		"Value 'SOON' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP]; " +
+		"Value 'SOON' at 'shardIteratorType' failed to satisfy constraint: Member must satisfy enum value set: [AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON]; " +
 		"Value 'x' at 'startingSequenceNumber' failed to satisfy constraint: Member must satisfy regular expression pattern: 0|([1-9]\\d{0,128})"
 	if kind != "ValidationException" || message != want {
 		t.Errorf("got  %s\nwant %s", message, want)

@@ -162,7 +162,9 @@ func (s *Service) deleteStream(ctx context.Context, in *deleteStreamInput) (any,
 		if st.state(now) == deleting {
 			return st, nil
 		}
+		unborn := st.state(now) == creating
 		st = st.clone()
+		st.Unborn, st.Pending = unborn, nil
 		st.Status, st.Until = deleting, now.Add(s.o.Transition).UnixMilli()
 		return st, nil
 	})

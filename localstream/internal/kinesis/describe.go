@@ -82,7 +82,7 @@ func mode(st *stream) *types.StreamModeDetails {
 // want is true of; more tells that there are others behind them.
 func (s *Service) listed(st *stream, now time.Time, after int64, limit int, want func(*shard) bool) (shards []types.Shard, more bool) {
 	shards = []types.Shard{}
-	if st.state(now) == creating {
+	if st.state(now) == creating || st.Unborn {
 		return shards, false
 	}
 	horizon := st.horizon(now)

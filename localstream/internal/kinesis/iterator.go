@@ -3,6 +3,7 @@ package kinesis
 import (
 	"context"
 	"encoding/binary"
+	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -11,7 +12,8 @@ import (
 )
 
 // An iterator is a place in a shard: before the record with that counter. Its payload is stream id 8, shard 4,
-// counter 8, and the stream's name for messages.
+// counter 8, the length of the stream's name 1, the name for messages, and zeros: an iterator has the length that the
+// service's have, 152 bytes and 16 more for each 16 of the name with 2 added.
 type iterator struct {
 	stream  uint64
 	shard   uint32
@@ -20,15 +22,17 @@ type iterator struct {
 }
 
 func (s *Service) sealIterator(it iterator) string {
-	b := binary.BigEndian.AppendUint64(nil, it.stream)
+	size := 152 + (len(it.name)+2)/16*16 - sealHead - macSize
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, size), it.stream)
 	b = binary.BigEndian.AppendUint32(b, it.shard)
 	b = binary.BigEndian.AppendUint64(b, it.counter)
-	return s.seal.wrap(kindIterator, append(b, it.name...))
+	b = append(append(b, byte(len(it.name))), it.name...)
+	return s.seal.wrap(kindIterator, b[:size])
 }
 
 func (s *Service) openIterator(text string) (iterator, error) {
 	b, created, ok := s.seal.unwrap(kindIterator, text)
-	if !ok || len(b) < 20 {
+	if !ok || len(b) < 21 || len(b) < 21+int(b[20]) {
 		return iterator{}, wire.Errorf(invalidArgument, "Invalid ShardIterator.")
 	}
 	if s.seal.expired(created) {
@@ -39,14 +43,14 @@ func (s *Service) openIterator(text string) (iterator, error) {
 		stream:  binary.BigEndian.Uint64(b),
 		shard:   binary.BigEndian.Uint32(b[8:]),
 		counter: binary.BigEndian.Uint64(b[12:]),
-		name:    string(b[20:]),
+		name:    string(b[21 : 21+int(b[20])]),
 	}, nil
 }
 
 type getShardIteratorInput struct {
 	streamRef
 	ShardId                *string `required:"true" len:"1..128" pattern:"[a-zA-Z0-9_.-]+"`
-	ShardIteratorType      *string `required:"true" enum:"AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP"`
+	ShardIteratorType      *string `required:"true" enum:"AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON"`
 	StartingSequenceNumber *string `pattern:"0|([1-9]\\d{0,128})"`
 	Timestamp              *time.Time
 	DryRun                 *bool
@@ -57,14 +61,14 @@ func (s *Service) getShardIterator(_ context.Context, in *getShardIteratorInput)
 	if err != nil {
 		return nil, err
 	}
-	now := s.now()
-	st, err := s.live(s.streams(), name, now)
-	if err != nil {
-		return nil, s.noSuchShard(name, *in.ShardId)
-	}
 	index, ok := shardIndex(*in.ShardId)
 	if !ok {
 		return nil, s.couldNotFindShard(name, *in.ShardId)
+	}
+	now := s.now()
+	st, err := s.live(s.streams(), name, now)
+	if err != nil {
+		return nil, s.noSuchShard(name, shardID(index))
 	}
 	sh, ok := st.shard(index)
 	if !ok || st.state(now) == creating || sh.gone(st.horizon(now)) {
@@ -91,9 +95,6 @@ func (s *Service) resolve(st *stream, sh *shard, in *getShardIteratorInput, now 
 		also := "also a"
 		if number == nil {
 			also = "no"
-		}
-		if byNumber {
-			also = "also no"
 		}
 		return 0, wire.Errorf(invalidArgument, "Must either specify (1) AT_SEQUENCE_NUMBER or AFTER_SEQUENCE_NUMBER and StartingSequenceNumber or (2) TRIM_HORIZON or LATEST and no StartingSequenceNumber. Request specified %s and %s StartingSequenceNumber.", kind, also)
 	}
@@ -133,14 +134,20 @@ func (s *Service) resolveTime(st *stream, sh *shard, at *time.Time, now time.Tim
 
 // checkNumber takes a sequence number apart and makes sure that it belongs to the shard.
 func (s *Service) checkNumber(st *stream, sh *shard, text string) (sequence, error) {
-	q, ok := parseSequence(text)
+	n, ok := parseNumeral(text)
 	switch {
 	case !ok:
+		return sequence{}, s.invalidNumber(st, sh, text, "")
+	case n.shard != int64(sh.Index):
+		return sequence{}, wire.Errorf(invalidArgument, "Invalid StartingSequenceNumber. It encodes %s, while it was used in a call to a shard with %s", n.shardID(), sh.id())
+	case n.version == 0: // the service fails at it, and so do we
+		return sequence{}, &wire.Error{Type: internalFailure, Status: http.StatusInternalServerError}
+	case n.version != 2 || n.creation != sh.Creation:
+		return sequence{}, s.invalidNumber(st, sh, text, " because it did not come from this stream")
+	}
+	q, ok := parseSequence(text)
+	if !ok {
 		return q, s.invalidNumber(st, sh, text, "")
-	case q.shard != sh.Index:
-		return q, wire.Errorf(invalidArgument, "Invalid StartingSequenceNumber. It encodes %s, while it was used in a call to a shard with %s", shardID(q.shard), sh.id())
-	case q.creation != sh.Creation:
-		return q, s.invalidNumber(st, sh, text, " because it did not come from this stream")
 	}
 	return q, nil
 }

@@ -19,7 +19,7 @@ var (
 	token     = []rule{chars(1, 1048576, "")}
 	tagMap    = []rule{entries(1, 200), keys(1, 128), values(0, 256)}
 	tagKeys   = []rule{list(1, 50, "k"), each(1, 128)}
-	places    = enum("AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER", "TRIM_HORIZON", "LATEST", "AT_TIMESTAMP")
+	places    = enum("AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON")
 	metrics   = []string{"IncomingBytes", "IncomingRecords", "OutgoingBytes", "OutgoingRecords", "WriteProvisionedThroughputExceeded", "ReadProvisionedThroughputExceeded", "IteratorAgeMilliseconds", "ALL"}
 )
 

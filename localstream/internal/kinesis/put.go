@@ -73,7 +73,7 @@ type place struct {
 func (s *Service) putRecord(ctx context.Context, in *putRecordInput) (any, error) {
 	w, err := s.prepare(&in.streamRef, []putEntry{in.putEntry}, "partitionKey")
 	if err == nil {
-		err = s.checkOrdering(w.routed, in.SequenceNumberForOrdering)
+		err = s.checkOrdering(w.routed, in.SequenceNumberForOrdering, s.now())
 	}
 	if err == nil {
 		err = dryRun(in.DryRun)
@@ -313,22 +313,6 @@ func (w *write) results() *kinesis.PutRecordsOutput {
 		}
 	}
 	return out
-}
-
-// checkOrdering refuses a number that the next one could not exceed.
-func (s *Service) checkOrdering(st *stream, text *string) error {
-	switch {
-	case text == nil:
-		return nil
-	case st.Distribution == auto:
-		return wire.Errorf(invalidArgument, "SequenceNumberForOrdering is not supported for stream %s under account %s because its RecordDistributionStrategy is AUTO.", st.Name, s.o.Account)
-	}
-	if q, ok := parseSequence(*text); ok {
-		if sh, ok := st.shard(q.shard); ok && sh.Creation == q.creation && q.counter < sh.tail.visible.Load().next {
-			return nil
-		}
-	}
-	return wire.Errorf(invalidArgument, "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.", *text, st.Name, s.o.Account)
 }
 
 // dryRun answers a call that asks only whether it would succeed.

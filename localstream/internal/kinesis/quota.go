@@ -28,6 +28,9 @@ func (s *Service) usage(all catalogue, now time.Time) (shards, onDemandStreams i
 			continue
 		}
 		shards += len(st.open())
+		if st.Pending != nil {
+			shards += max(0, st.Pending.More)
+		}
 		if st.Mode == onDemand {
 			onDemandStreams++
 		}

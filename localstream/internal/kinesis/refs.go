@@ -24,6 +24,7 @@ const (
 	limitExceeded    = "LimitExceededException"
 	throughput       = "ProvisionedThroughputExceededException"
 	validation       = "ValidationException"
+	internalFailure  = "InternalFailure"
 )
 
 func (s *Service) streamNotFound(name string) error {

@@ -18,21 +18,24 @@ type splitShardInput struct {
 }
 
 func (s *Service) splitShard(ctx context.Context, in *splitShardInput) (any, error) {
-	return nil, s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
-		sh, err := s.eligible(st, *in.ShardToSplit, now)
+	index, ok := shardIndex(*in.ShardToSplit)
+	if !ok {
+		return nil, s.unparsable(&in.streamRef, *in.ShardToSplit)
+	}
+	return nil, s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) (*resharding, error) {
+		sh, err := s.eligible(st, index, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if err := s.roomFor(now, 1); err != nil {
-			return err
+			return nil, err
 		}
 		key, err := record.ParseHashKey(*in.NewStartingHashKey)
 		if err != nil || key.Compare(sh.Range.Start.Next()) <= 0 || sh.Range.Start == record.MaxHashKey || key.Compare(sh.Range.End) >= 0 {
-			return wire.Errorf(invalidArgument, "NewStartingHashKey %s used in SplitShard() on shard %s in stream %s under account %s is not both greater than one plus the shard's StartingHashKey %s and less than the shard's EndingHashKey %s.",
+			return nil, wire.Errorf(invalidArgument, "NewStartingHashKey %s used in SplitShard() on shard %s in stream %s under account %s is not both greater than one plus the shard's StartingHashKey %s and less than the shard's EndingHashKey %s.",
 				*in.NewStartingHashKey, sh.id(), st.Name, s.o.Account, sh.Range.Start, sh.Range.End)
 		}
-		st.split(now, sh.Index, key)
-		return nil
+		return &resharding{Shard: index, Key: &key, More: 1}, nil
 	})
 }
 
@@ -43,20 +46,27 @@ type mergeShardsInput struct {
 }
 
 func (s *Service) mergeShards(ctx context.Context, in *mergeShardsInput) (any, error) {
-	return nil, s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
-		one, err := s.eligible(st, *in.ShardToMerge, now)
+	first, ok := shardIndex(*in.ShardToMerge)
+	if !ok {
+		return nil, s.unparsable(&in.streamRef, *in.ShardToMerge)
+	}
+	second, ok := shardIndex(*in.AdjacentShardToMerge)
+	if !ok {
+		return nil, s.unparsable(&in.streamRef, *in.AdjacentShardToMerge)
+	}
+	return nil, s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) (*resharding, error) {
+		one, err := s.eligible(st, first, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		other, err := s.eligible(st, *in.AdjacentShardToMerge, now)
+		other, err := s.eligible(st, second, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if one.Range.End == record.MaxHashKey || one.Range.End.Next() != other.Range.Start {
-			return wire.Errorf(invalidArgument, "Shards %s and %s in stream %s under account %s are not an adjacent pair of shards eligible for merging", one.id(), other.id(), st.Name, s.o.Account)
+			return nil, wire.Errorf(invalidArgument, "Shards %s and %s in stream %s under account %s are not an adjacent pair of shards eligible for merging", one.id(), other.id(), st.Name, s.o.Account)
 		}
-		st.merge(now, one.Index, other.Index)
-		return nil
+		return &resharding{Shard: first, With: &second, More: -1}, nil
 	})
 }
 
@@ -68,30 +78,29 @@ type updateShardCountInput struct {
 
 func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInput) (any, error) {
 	var out kinesis.UpdateShardCountOutput
-	err := s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) error {
+	err := s.reshard(ctx, &in.streamRef, func(st *stream, now time.Time) (*resharding, error) {
 		current, target := len(st.open()), int(*in.TargetShardCount)
 		switch {
 		case target == current:
-			return wire.Errorf(invalidArgument, "TargetShardCount %d of stream %s under account %s is its current shard count.", target, st.Name, s.o.Account)
+			return nil, wire.Errorf(invalidArgument, "TargetShardCount %d of stream %s under account %s is its current shard count.", target, st.Name, s.o.Account)
 		case target > 2*current:
-			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale up over double your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
+			return nil, wire.Errorf(limitExceeded, "UpdateShardCount cannot scale up over double your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
 		case 2*target < current:
-			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale down below half your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
+			return nil, wire.Errorf(limitExceeded, "UpdateShardCount cannot scale down below half your current open shard count. Current open shard count: %d Target shard count: %d", current, target)
 		case target > maxStreamShards:
-			return wire.Errorf(limitExceeded, "UpdateShardCount cannot scale a stream over %d shards. Current open shard count: %d Target shard count: %d", maxStreamShards, current, target)
+			return nil, wire.Errorf(limitExceeded, "UpdateShardCount cannot scale a stream over %d shards. Current open shard count: %d Target shard count: %d", maxStreamShards, current, target)
 		}
 		if err := s.roomFor(now, target-current); err != nil {
-			return err
+			return nil, err
 		}
 		scalings, err := s.today(st, "UpdateShardCount", st.Scalings, maxScalings, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		st.Scalings = scalings
-		st.rescale(now, uint32(target))
 		arn, before, after := s.arn(st.Name), int32(current), int32(target)
 		out = kinesis.UpdateShardCountOutput{StreamName: &st.Name, StreamARN: &arn, CurrentShardCount: &before, TargetShardCount: &after}
-		return nil
+		return &resharding{Into: uint32(target), More: target - current}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -99,22 +108,37 @@ func (s *Service) updateShardCount(ctx context.Context, in *updateShardCountInpu
 	return &out, nil
 }
 
-// reshard runs f on a copy of the stream that may be resharded, and keeps the copy unless f returns an error.
-func (s *Service) reshard(ctx context.Context, ref *streamRef, f func(st *stream, now time.Time) error) error {
+// reshard asks f what to do with a copy of a stream that may be resharded. It is done at once, or when the stream has
+// been UPDATING for its time.
+func (s *Service) reshard(ctx context.Context, ref *streamRef, f func(next *stream, now time.Time) (*resharding, error)) error {
 	return s.amend(ctx, ref, func(next *stream, now time.Time) error {
 		if next.Mode == onDemand {
 			return wire.Errorf(validation, "Request is invalid. Stream %s under account %s is in On-Demand mode.", next.Name, s.o.Account)
 		}
-		return f(next, now)
+		r, err := f(next, now)
+		switch {
+		case err != nil:
+			return err
+		case s.o.Transition == 0:
+			r.apply(next, now)
+		default:
+			next.Pending = r
+		}
+		return nil
 	})
 }
 
-// eligible finds an open shard by its id.
-func (s *Service) eligible(st *stream, id string, now time.Time) (*shard, error) {
-	index, ok := shardIndex(id)
-	if !ok {
-		return nil, s.couldNotFindShard(st.Name, id)
+// unparsable is the answer to an id that cannot be a shard's, which comes before the stream is looked for.
+func (s *Service) unparsable(ref *streamRef, id string) error {
+	name, err := s.name(ref)
+	if err != nil {
+		return err
 	}
+	return s.couldNotFindShard(name, id)
+}
+
+// eligible finds an open shard.
+func (s *Service) eligible(st *stream, index uint32, now time.Time) (*shard, error) {
 	sh, ok := st.shard(index)
 	if !ok || sh.gone(st.horizon(now)) {
 		return nil, s.couldNotFindShard(st.Name, shardID(index))

@@ -53,18 +53,41 @@ func (s *Service) setRetention(ctx context.Context, in *retentionInput, check fu
 		}
 		next.Expired = next.horizon(now) // what has expired stays so
 		next.Retention = hours
+		next.Status, next.Until = active, 0 // it takes effect at once
 		return nil
 	})
 }
 
-// Run deletes what has expired, now and then, until ctx ends; then it returns nil.
+// Run deletes what has expired, now and then, and carries out reshards when their time has come, until ctx ends; then
+// it returns nil.
 func (s *Service) Run(ctx context.Context) error {
-	for s.o.Clock.Sleep(ctx, trimInterval) == nil {
-		if err := s.Trim(ctx); err != nil && ctx.Err() == nil {
-			s.log.Error("trimming failed", zap.Error(err))
+	trim := s.now().Add(trimInterval)
+	for {
+		changed := s.changed.wait() // before looking, so that nothing is missed
+		next := trim
+		if at, ok := s.pending(); ok && at.Before(next) {
+			next = at
+		}
+		timer := s.o.Clock.NewTimer(next.Sub(s.now()))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-changed:
+			timer.Stop()
+			continue
+		case <-timer.C:
+		}
+		err := s.settle(ctx)
+		if !s.now().Before(trim) {
+			err = errors.Join(err, s.Trim(ctx))
+			trim = s.now().Add(trimInterval)
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Error("background work failed", zap.Error(err))
+			_ = s.o.Clock.Sleep(ctx, time.Second) // what ends it is seen above
 		}
 	}
-	return nil
 }
 
 // Trim deletes expired records, closed shards all of whose records have expired, and streams whose deletion is over.

@@ -13,7 +13,7 @@ import (
 
 // A sealer makes opaque strings that only it can have made: base64 of
 //
-//	kind 1       iterator or list token
+//	kind 8       iterator or list token; an iterator's is 1, as the service's begin
 //	created 8    milliseconds since the epoch
 //	nonce 8      random, so that no two are the same
 //	payload
@@ -31,7 +31,7 @@ const (
 
 	kindConsumerToken = 3
 
-	sealHead = 17
+	sealHead = 24
 	macSize  = 16
 
 	// lifetime is how long iterators and list tokens are good for.
@@ -47,7 +47,7 @@ func (s *sealer) mac(b []byte) []byte {
 }
 
 func (s *sealer) wrap(kind byte, payload []byte) string {
-	b := append(make([]byte, 0, sealHead+len(payload)+macSize), kind)
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, sealHead+len(payload)+macSize), uint64(kind))
 	b = binary.BigEndian.AppendUint64(b, uint64(s.clock.Now().UnixMilli()))
 	b = binary.BigEndian.AppendUint64(b, s.clock.Uint64())
 	b = append(b, payload...)
@@ -65,10 +65,10 @@ func (s *sealer) unwrap(kind byte, text string) (payload []byte, created time.Ti
 		return nil, created, false
 	}
 	body, mac := b[:len(b)-macSize], b[len(b)-macSize:]
-	if !hmac.Equal(mac, s.mac(body)) || body[0] != kind {
+	if !hmac.Equal(mac, s.mac(body)) || binary.BigEndian.Uint64(body) != uint64(kind) {
 		return nil, created, false
 	}
-	created = time.UnixMilli(int64(binary.BigEndian.Uint64(body[1:])))
+	created = time.UnixMilli(int64(binary.BigEndian.Uint64(body[8:])))
 	return body[sealHead:], created, !created.After(s.clock.Now().Add(skew))
 }
 

@@ -17,7 +17,7 @@ type subscribeToShardInput struct {
 }
 
 type startingPosition struct {
-	Type           *string `required:"true" enum:"AT_SEQUENCE_NUMBER, AFTER_SEQUENCE_NUMBER, TRIM_HORIZON, LATEST, AT_TIMESTAMP"`
+	Type           *string `required:"true" enum:"AFTER_SEQUENCE_NUMBER, LATEST, AT_TIMESTAMP, AT_SEQUENCE_NUMBER, TRIM_HORIZON"`
 	SequenceNumber *string `pattern:"0|([1-9]\\d{0,128})"`
 	Timestamp      *time.Time
 }

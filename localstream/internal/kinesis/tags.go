@@ -132,10 +132,10 @@ func (s *Service) removeTags(ctx context.Context, r resource, keys []string) err
 	for _, key := range keys {
 		named[key] = ""
 	}
-	if err := checkTags(named); err != nil {
-		return err
-	}
 	return s.annotate(ctx, r, func(next *stream) error {
+		if err := checkTags(named); err != nil {
+			return err
+		}
 		tags := maps.Clone(next.tags(r.consumer))
 		for key := range named {
 			if strings.Contains(key, "%") {
