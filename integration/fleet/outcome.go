@@ -1,0 +1,107 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/shoal-stream/shoal/integration/check"
+)
+
+// An Outcome is what became of a fleet's records: all that the stream holds, and all that the workers were handed.
+type Outcome struct {
+	Stream  check.Stream
+	Log     []check.Batch
+	Verdict check.Verdict
+	// Missing counts records that were acknowledged and that the stream does not hold.
+	Missing int
+}
+
+// Lost is how many records were acknowledged and reached no processor.
+func (o Outcome) Lost() int { return o.Verdict.Lost + o.Missing }
+
+// OutOfOrder counts deliveries that break the order of a shard or of parents and children, or are of no record.
+func (o Outcome) OutOfOrder() int {
+	return o.Verdict.OutOfOrder + o.Verdict.ChildrenBeforeParents + o.Verdict.Unknown
+}
+
+// LongestGap is the longest time from a moment on for which a shard stood still.
+func (o Outcome) LongestGap(from time.Time) check.Gap {
+	return check.LongestGap(o.Stream, o.Log, from, time.Now())
+}
+
+// drainLimit is how long workers get to process what was put.
+const drainLimit = 30 * time.Second
+
+// Finish ends the flow of records, waits until the workers that still run have processed everything, stops them, and
+// judges. An error says that the harness could not; records that are not processed in time are lost.
+func (f *Fleet) Finish(ctx context.Context) (Outcome, error) {
+	var o Outcome
+	if err := f.producer.end(); err != nil {
+		return o, err
+	}
+	var err error
+	if o.Stream, err = check.Read(ctx, f.site.Kinesis, f.Name); err != nil {
+		return o, err
+	}
+	if err := f.drained(ctx, o.Stream); err != nil {
+		f.say("%v", err)
+	}
+	f.mu.Lock()
+	workers := f.workers
+	f.mu.Unlock()
+	var errs []error
+	for _, w := range workers {
+		errs = append(errs, w.drop(ctx))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return o, err
+	}
+	if o.Log, err = f.log(); err != nil {
+		return o, err
+	}
+	o.Verdict = check.Check(o.Stream, o.Log)
+	o.Missing = f.producer.missing(o.Stream)
+	return o, nil
+}
+
+// drained waits until each lease is at the end of its shard.
+func (f *Fleet) drained(ctx context.Context, stream check.Stream) error {
+	closed := map[string]bool{}
+	for _, s := range stream.Shards {
+		for _, p := range s.Parents {
+			closed[p] = true
+		}
+	}
+	return f.WaitRows(ctx, "everything is processed", drainLimit, func(rows []Row) bool {
+		at := map[string]string{}
+		for _, r := range rows {
+			at[r.Key] = r.Checkpoint
+		}
+		for _, s := range stream.Shards {
+			got, there := at[s.ID]
+			switch {
+			case closed[s.ID]:
+				if there && got != shardEnd {
+					return false
+				}
+			case len(s.Records) > 0 && got != string(s.Records[len(s.Records)-1].SequenceNumber):
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// missing counts acknowledged records that a stream does not hold.
+func (p *producer) missing(stream check.Stream) int {
+	missing := len(p.acknowledged)
+	for _, s := range stream.Shards {
+		for i := range s.Records {
+			if p.acknowledged[s.ID+"/"+string(s.Records[i].SequenceNumber)] {
+				missing--
+			}
+		}
+	}
+	return missing
+}

@@ -1,0 +1,161 @@
+// Package fleet runs applications of real processes for harnesses that measure them: a localstream process, streams into
+// which records flow all the time, workers of Shoal (goworker) and of the Java KCL (integration/kclworker) that share a
+// lease table, and figures of what became of the records, computed by integration/check.
+//
+//	site, err := fleet.Open(ctx, folder, true)
+//	f, err := site.NewFleet(ctx, fleet.Config{Name: "a", Shards: 8, Lease: 3 * time.Second})
+//	java, err := f.Java(ctx, "java-1")
+//	...
+//	figures, err := f.Finish(ctx)
+package fleet
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+
+	"github.com/shoal-stream/shoal/integration/install"
+	"github.com/shoal-stream/shoal/integration/kclworker"
+	"github.com/shoal-stream/shoal/internal/plainbody"
+)
+
+const module = "github.com/shoal-stream/shoal/"
+
+// A Site is a localstream process and the programs of workers.
+type Site struct {
+	URL     string
+	Kinesis *kinesis.Client
+	Tables  *dynamodb.Client
+
+	folder string
+	server *exec.Cmd
+	log    *os.File
+
+	mu      sync.Mutex
+	classes map[string]string     // class paths by KCL version
+	idle    map[string][]*process // JVMs that wait, by KCL version
+	jvms    []*process            // all that were started
+}
+
+// Open builds the programs, starts the server, without limits and in memory, and prepares Java workers of the given
+// versions of KCL. Logs and output go to folder.
+func Open(ctx context.Context, folder string, versions ...string) (*Site, error) {
+	s := &Site{folder: folder, classes: map[string]string{}, idle: map[string][]*process{}}
+	err := install.Command(ctx, "go", "build", "-o", folder+string(filepath.Separator),
+		module+"localstream/cmd/localstream", module+"integration/fleet/goworker")
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range versions {
+		if s.classes[v], err = kclworker.Install(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.serve(); err != nil {
+		return nil, err
+	}
+	config := aws.Config{
+		Region: "us-east-1", BaseEndpoint: &s.URL, HTTPClient: plainbody.Wrap(http.DefaultClient),
+		Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", ""),
+	}
+	s.Kinesis, s.Tables = kinesis.NewFromConfig(config), dynamodb.NewFromConfig(config)
+	return s, nil
+}
+
+func (s *Site) serve() (err error) {
+	if s.log, err = os.Create(filepath.Join(s.folder, "localstream.log")); err != nil {
+		return err
+	}
+	s.server = exec.Command(filepath.Join(s.folder, "localstream"), "serve", "-memory", "-limits", "off", "-addr", "127.0.0.1:0")
+	s.server.Stderr = s.log
+	out, err := s.server.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := s.server.Start(); err != nil {
+		return fmt.Errorf("start localstream: %w", err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if addr, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
+			s.URL = "http://" + addr
+			return nil
+		}
+	}
+	return errors.Join(fmt.Errorf("localstream ended before it was ready; see %s", s.log.Name()), s.server.Wait())
+}
+
+// Close ends the JVMs and the server.
+func (s *Site) Close() error {
+	s.mu.Lock()
+	jvms := s.jvms
+	s.mu.Unlock()
+	for _, p := range jvms {
+		p.kill()
+	}
+	_ = s.server.Process.Signal(syscall.SIGTERM)
+	force := time.AfterFunc(10*time.Second, func() { _ = s.server.Process.Kill() })
+	defer force.Stop()
+	return errors.Join(s.server.Wait(), s.log.Close())
+}
+
+// Warm starts n JVMs for a version of KCL, so that workers need not wait for them.
+func (s *Site) Warm(version string, n int) error {
+	for range n {
+		p, err := s.newJVM(version)
+		if err != nil {
+			return err
+		}
+		s.putJVM(version, p)
+	}
+	return nil
+}
+
+func (s *Site) newJVM(version string) (*process, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := fmt.Sprintf("jvm-%s-%d", version, len(s.jvms)+1)
+	p, err := launch(name, kclworker.Command(s.classes[version]), filepath.Join(s.folder, name+".log"))
+	if err != nil {
+		return nil, err
+	}
+	s.jvms = append(s.jvms, p)
+	return p, nil
+}
+
+func (s *Site) putJVM(version string, p *process) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle[version] = append(s.idle[version], p)
+}
+
+// takeJVM gives a JVM that waits for commands.
+func (s *Site) takeJVM(ctx context.Context, version string) (*process, error) {
+	s.mu.Lock()
+	var p *process
+	if idle := s.idle[version]; len(idle) > 0 {
+		p, s.idle[version] = idle[0], idle[1:]
+	}
+	s.mu.Unlock()
+	if p == nil {
+		var err error
+		if p, err = s.newJVM(version); err != nil {
+			return nil, err
+		}
+	}
+	_, err := p.await(ctx, "idle", 0, time.Minute)
+	return p, err
+}
