@@ -200,11 +200,18 @@ func (sh *shard) number(counter uint64, arrival int64) sequence {
 func (sh *shard) first() sequence { return sh.number(0, sh.Creation*1000) }
 func (sh *shard) last() sequence  { return sh.number(lastCounter, sh.Closed) }
 
+// Creation times in sequence numbers differ from the clock as the service's do: those of a new stream's shards lie a
+// little before the call, those of children a second after the reshard.
+const (
+	createdBefore = 2 // seconds
+	createdAfter  = 1
+)
+
 // add appends a new open shard that covers r to st, which must be a clone of the writer's.
 func (st *stream) add(now time.Time, r record.HashKeyRange, parents ...*shard) *shard {
-	sh := shard{Index: st.Next, Creation: now.Unix(), Opened: now.UnixMilli(), Range: r, tail: newTail(end{next: 1})}
+	sh := shard{Index: st.Next, Creation: now.Unix() - createdBefore, Opened: now.UnixMilli(), Range: r, tail: newTail(end{next: 1})}
 	for i, p := range parents {
-		sh.Creation = max(sh.Creation+1, p.Creation+1)
+		sh.Creation = max(sh.Creation, now.Unix()+createdAfter, p.Creation+1)
 		sh.tail.written.arrival = max(sh.tail.written.arrival, p.tail.written.arrival)
 		index := p.Index
 		if i == 0 {
