@@ -38,9 +38,6 @@ const (
 	entityLease = "LEASE"
 )
 
-// indexName is the index from owners to keys, by which KCL 3.x workers find what they were assigned.
-const indexName = "LeaseOwnerToLeaseKeyIndex"
-
 type item = map[string]types.AttributeValue
 
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }

@@ -2,7 +2,6 @@ package dynamo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -103,10 +102,13 @@ func (s *Store) Beat(ctx context.Context, held, next lease.Lock) error {
 	return s.refused(ctx, p, "keep the lead", leaderKey, err)
 }
 
-// DeleteLeader removes the lock.
+// DeleteLeader removes the lock, also where it is in the table that was left behind when a migration was completed.
 func (s *Store) DeleteLeader(ctx context.Context, held lease.Lock) error {
-	p := s.lockPlace()
-	return s.deleteItem(ctx, p, "give up the lead", leaderKey, func(u *update) { holds(u, p, held) })
+	places := []place{s.lockPlace()}
+	if s.layout.old() && !s.layout.apart() {
+		places = append(places, s.coordinators())
+	}
+	return s.deleteFrom(ctx, places, "give up the lead", leaderKey, func(p place, u *update) { holds(u, p, held) })
 }
 
 // holds adds the conditions of who has the lock.
@@ -116,17 +118,4 @@ func holds(u *update, p place, held lease.Lock) {
 
 func milliseconds(d time.Duration) types.AttributeValue {
 	return text(strconv.FormatInt(d.Milliseconds(), 10))
-}
-
-// putItem puts an item under a condition.
-func (s *Store) putItem(ctx context.Context, p place, doing string, it item, u *update) error {
-	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
-		TableName: &p.table, Item: it,
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
-	})
-	var refused *types.ConditionalCheckFailedException
-	if errors.As(err, &refused) {
-		return fmt.Errorf("%s: %w", doing, lease.ErrConflict)
-	}
-	return s.failed(p, doing, err)
 }

@@ -58,8 +58,13 @@ func (s *Store) PutMember(ctx context.Context, m lease.Member) error {
 
 // DeleteMember removes the item of a worker.
 func (s *Store) DeleteMember(ctx context.Context, seen lease.Member) error {
-	p := s.memberPlace()
-	return s.deleteItem(ctx, p, "delete member", seen.Worker, func(u *update) {
+	places := []place{s.memberPlace()}
+	if apart, writing := s.layout.members(); apart && writing {
+		places = append(places, s.leases())
+	} else if apart {
+		places = append(places, s.metrics())
+	}
+	return s.deleteFrom(ctx, places, "delete member", seen.Worker, func(_ place, u *update) {
 		u.when(u.is(attrUpdated, number(seen.Updated.Unix())))
 	})
 }

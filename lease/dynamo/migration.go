@@ -37,19 +37,34 @@ func stateOf(key lease.MigrationKey) (attr, entity string, err error) {
 	return "", "", fmt.Errorf("%w: there is no migration %q", lease.ErrInvalid, key)
 }
 
-// Migration reads the state of a migration, consistently.
+// Migration reads the state of a migration, consistently. Where everything else is follows from what it last read of
+// lease.SingleTable.
 func (s *Store) Migration(ctx context.Context, key lease.MigrationKey) (lease.Migration, error) {
 	_, it, err := s.migration(ctx, key)
+	if errors.Is(err, lease.ErrNotFound) {
+		s.layout.follow(key, "")
+	}
 	if err != nil {
 		return lease.Migration{}, err
 	}
-	return decodeMigration(key, it)
+	m, err := decodeMigration(key, it)
+	if err == nil {
+		s.layout.follow(key, m.State)
+	}
+	return m, err
 }
 
-// migration is the item of a migration and where it is.
+// migration is the item of a migration and where it is: in the table of KCL 3.0 to 3.4, or else in the lease table.
 func (s *Store) migration(ctx context.Context, key lease.MigrationKey) (place, item, error) {
 	if _, _, err := stateOf(key); err != nil {
 		return place{}, nil, err
+	}
+	if s.layout.apart() {
+		p := s.coordinators()
+		it, err := s.getItem(ctx, p, "read migration", string(key))
+		if !errors.Is(err, lease.ErrNotFound) {
+			return p, it, err
+		}
 	}
 	p := s.leases()
 	it, err := s.getItem(ctx, p, "read migration", string(key))
@@ -77,23 +92,45 @@ func (s *Store) PutMigration(ctx context.Context, seen, next lease.Migration) er
 	if err := next.Validate(); err != nil {
 		return err
 	}
+	doing := "write migration " + string(next.Key)
+	p, it, err := s.migration(ctx, next.Key)
+	switch {
+	case errors.Is(err, lease.ErrNotFound) && seen.State != "":
+		return fmt.Errorf("%s: there is none: %w", doing, lease.ErrConflict)
+	case errors.Is(err, lease.ErrNotFound):
+		err = s.createMigration(ctx, doing, next)
+	case err != nil:
+		return err
+	case seen.State == "":
+		return fmt.Errorf("%s: there is one: %w", doing, lease.ErrConflict)
+	default:
+		err = s.updateMigration(ctx, p, doing, it, seen, next)
+	}
+	if err == nil {
+		s.layout.follow(next.Key, next.State)
+	}
+	return err
+}
+
+func (s *Store) createMigration(ctx context.Context, doing string, next lease.Migration) error {
+	p := s.leases()
+	if s.layout.apart() && (next.Key == lease.SingleTable || !s.layout.moved()) {
+		p = s.coordinators()
+	}
 	attr, entity, err := stateOf(next.Key)
 	if err != nil {
 		return err
 	}
-	if seen.State == "" {
-		p := s.leases()
-		it := p.keyOf(string(next.Key))
-		it[attrEntityType] = text(entity)
-		it[attr], it[attrModifiedBy], it[attrModifiedTime] = text(next.State), text(next.By), number(next.At.UnixMilli())
-		u := newUpdate()
-		u.when(u.is(p.keyAttr, text("")))
-		return s.putItem(ctx, p, "write migration "+string(next.Key), it, u)
-	}
-	p, it, err := s.migration(ctx, next.Key)
-	if errors.Is(err, lease.ErrNotFound) {
-		return fmt.Errorf("write migration %s: there is none: %w", next.Key, lease.ErrConflict)
-	}
+	it := p.keyOf(string(next.Key))
+	it[attrEntityType] = text(entity)
+	it[attr], it[attrModifiedBy], it[attrModifiedTime] = text(next.State), text(next.By), number(next.At.UnixMilli())
+	u := newUpdate()
+	u.when(u.is(p.keyAttr, text("")))
+	return s.putItem(ctx, p, doing, it, u)
+}
+
+func (s *Store) updateMigration(ctx context.Context, p place, doing string, it item, seen, next lease.Migration) error {
+	attr, _, err := stateOf(next.Key)
 	if err != nil {
 		return err
 	}
@@ -109,9 +146,9 @@ func (s *Store) PutMigration(ctx context.Context, seen, next lease.Migration) er
 	})
 	var refused *types.ConditionalCheckFailedException
 	if errors.As(err, &refused) {
-		return fmt.Errorf("write migration %s: %w", next.Key, lease.ErrConflict)
+		return fmt.Errorf("%s: %w", doing, lease.ErrConflict)
 	}
-	return s.failed(p, "write migration "+string(next.Key), err)
+	return s.failed(p, doing, err)
 }
 
 // lengthen is the history of it with its present state.

@@ -6,12 +6,19 @@
 // makes the table if there is none, billed by request. NewWith takes what else can be set.
 //
 // All writes but the first of a row are UpdateItem calls with a condition; attributes that others have added survive.
+//
+// What a fleet shares beside its leases is in the same table, as with KCL 3.5, or in the two tables that KCL 3.0 to 3.4
+// had beside it for as long as a migration to one table is not complete. Workers of KCL 2.x and of 3.0 to 3.4 cannot read
+// a lease table that holds anything but leases. The store writes what it is told: while workers of KCL 2.x share the table,
+// its caller must not use PutMember, PutLeader and PutMigration.
 package dynamo
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -19,6 +26,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/internal/plainbody"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -40,6 +48,19 @@ type Config struct {
 	PointInTimeRecovery bool
 	// Tags are given to a new table.
 	Tags map[string]string
+	// CoordinatorTable and MetricsTable are the tables that an application of Java KCL 3.0 to 3.4 has beside the lease
+	// table. They are never made, but are used as KCL 3.5 does where Open finds them. Default: the Table with
+	// "-CoordinatorState" and "-WorkerMetricStats".
+	CoordinatorTable, MetricsTable string
+	// NoOldTables says that there are no such tables, so that Open does not look for them: for an application that has
+	// always been Shoal's, with credentials that are good for the lease table alone.
+	NoOldTables bool
+	// Units, if set, hears what each call consumed in request units, by the name of DynamoDB's operation. A write whose
+	// condition failed counts as one. It may be called concurrently.
+	Units func(op string, read, write float64)
+	// Progress, if set, hears what Open is waiting for when that takes long: the index of a large table that KCL 2.x
+	// left can take an hour.
+	Progress func(waiting string)
 	// Clock is for waiting until a table is ready.
 	Clock clock.Clock
 }
@@ -48,6 +69,9 @@ type Config struct {
 type Store struct {
 	client *dynamodb.Client
 	cfg    Config
+
+	layout   layout
+	segments atomic.Int32 // in which the table is scanned at once; 0 until Open has asked for its size
 }
 
 // New makes a store in the table of that name, with the defaults of Config. It does no I/O. It does not use client
@@ -59,14 +83,12 @@ func New(client *dynamodb.Client, table string) *Store { return NewWith(client, 
 func NewWith(client *dynamodb.Client, cfg Config) *Store {
 	own := dynamodb.New(client.Options(), func(o *dynamodb.Options) {
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
+		o.HTTPClient = plainbody.Wrap(o.HTTPClient)
+		if cfg.Units != nil {
+			o.APIOptions = append(slices.Clone(o.APIOptions), countUnits(cfg.Units))
+		}
 	})
 	return &Store{client: own, cfg: cfg}
-}
-
-// List is Survey without the members.
-func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
-	leases, _, err := s.Survey(ctx)
-	return leases, err
 }
 
 // Get reads one row, consistently.

@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -11,38 +12,130 @@ import (
 	"github.com/shoal-stream/shoal/lease"
 )
 
-// Survey reads the whole table by pages, eventually consistently. Items of other kinds than leases and members are left
-// out.
+// List is Survey without the members.
+func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
+	v := view{leases: true}
+	if err := s.scan(ctx, s.leases(), s.segments.Load(), &v); err != nil {
+		return nil, s.failed(s.leases(), "list leases", err)
+	}
+	return v.rows, errors.Join(v.damaged...)
+}
+
+// Survey reads the whole table, a large one in several segments at once, eventually consistently, and the table of
+// workers where there is one.
 func (s *Store) Survey(ctx context.Context) ([]lease.Lease, []lease.Member, error) {
-	var leases []lease.Lease
-	var members []lease.Member
-	var damaged []error
-	var next item
+	v := view{leases: true, members: true}
+	if err := s.scan(ctx, s.leases(), s.segments.Load(), &v); err != nil {
+		return nil, nil, s.failed(s.leases(), "survey", err)
+	}
+	if apart, _ := s.layout.members(); apart {
+		old := view{members: true, old: true}
+		if err := s.scan(ctx, s.metrics(), 1, &old); err != nil {
+			return nil, nil, s.failed(s.metrics(), "survey workers", err)
+		}
+		v.merge(old)
+	}
+	return v.rows, v.workers, errors.Join(v.damaged...)
+}
+
+// A view is what a scan saw.
+type view struct {
+	leases, members bool // what is wanted
+	old             bool // the table holds workers alone, by the key of KCL 3.0 to 3.4
+
+	rows    []lease.Lease
+	workers []lease.Member
+	damaged []error
+}
+
+// add reads an item; those of other kinds are left out.
+func (v *view) add(it item) {
+	var err error
+	switch kind := kindOf(it); {
+	case v.old:
+		err = v.addMember(it, attrMetricsKey)
+	case kind == entityLease && v.leases:
+		var l lease.Lease
+		if l, err = decode(it); err == nil {
+			v.rows = append(v.rows, l)
+		}
+	case kind == entityMember && v.members:
+		err = v.addMember(it, attrKey)
+	}
+	if err != nil {
+		v.damaged = append(v.damaged, err)
+	}
+}
+
+func (v *view) addMember(it item, keyAttr string) error {
+	m, err := decodeMember(it, keyAttr)
+	if err == nil {
+		v.workers = append(v.workers, m)
+	}
+	return err
+}
+
+// join adds what another segment saw.
+func (v *view) join(other view) {
+	v.rows = append(v.rows, other.rows...)
+	v.workers = append(v.workers, other.workers...)
+	v.damaged = append(v.damaged, other.damaged...)
+}
+
+// merge adds the workers of another table. Of a worker that is in both the later item counts.
+func (v *view) merge(old view) {
+	at := make(map[string]int, len(v.workers))
+	for i := range v.workers {
+		at[v.workers[i].Worker] = i
+	}
+	for _, m := range old.workers {
+		switch i, ok := at[m.Worker]; {
+		case !ok:
+			v.workers = append(v.workers, m)
+		case m.Updated.After(v.workers[i].Updated):
+			v.workers[i] = m
+		}
+	}
+	v.damaged = append(v.damaged, old.damaged...)
+}
+
+// scan reads a table into v.
+func (s *Store) scan(ctx context.Context, p place, segments int32, v *view) error {
+	if segments <= 1 {
+		return s.scanSegment(ctx, &dynamodb.ScanInput{TableName: &p.table}, v)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	views := make([]view, segments)
+	var wg sync.WaitGroup
+	for i := range views {
+		views[i] = view{leases: v.leases, members: v.members, old: v.old}
+		wg.Go(func() {
+			in := &dynamodb.ScanInput{TableName: &p.table, Segment: aws.Int32(int32(i)), TotalSegments: &segments}
+			if err := s.scanSegment(ctx, in, &views[i]); err != nil {
+				cancel(err) // the first counts
+			}
+		})
+	}
+	wg.Wait()
+	for _, seen := range views {
+		v.join(seen)
+	}
+	return context.Cause(ctx)
+}
+
+// scanSegment reads all pages of a scan into v.
+func (s *Store) scanSegment(ctx context.Context, in *dynamodb.ScanInput, v *view) error {
 	for {
-		out, err := s.client.Scan(ctx, &dynamodb.ScanInput{TableName: &s.cfg.Table, ExclusiveStartKey: next})
+		out, err := s.client.Scan(ctx, in)
 		if err != nil {
-			return nil, nil, s.failed(s.leases(), "survey", err)
+			return err
 		}
 		for _, it := range out.Items {
-			switch kindOf(it) {
-			case entityLease:
-				l, err := decode(it)
-				if err != nil {
-					damaged = append(damaged, err)
-					continue
-				}
-				leases = append(leases, l)
-			case entityMember:
-				m, err := decodeMember(it, attrKey)
-				if err != nil {
-					damaged = append(damaged, err)
-					continue
-				}
-				members = append(members, m)
-			}
+			v.add(it)
 		}
-		if next = out.LastEvaluatedKey; len(next) == 0 {
-			return leases, members, errors.Join(damaged...)
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
+			return nil
 		}
 	}
 }
@@ -52,14 +145,14 @@ func (s *Store) Owned(ctx context.Context, worker string) ([]string, error) {
 	if worker == "" {
 		return nil, nil
 	}
+	in := &dynamodb.QueryInput{
+		TableName: &s.cfg.Table, IndexName: aws.String(indexName),
+		KeyConditionExpression:   aws.String("#" + attrOwner + " = :owner"),
+		ExpressionAttributeNames: map[string]string{"#" + attrOwner: attrOwner}, ExpressionAttributeValues: item{":owner": text(worker)},
+	}
 	var keys []string
-	var next item
 	for {
-		out, err := s.client.Query(ctx, &dynamodb.QueryInput{
-			TableName: &s.cfg.Table, IndexName: aws.String(indexName), ExclusiveStartKey: next,
-			KeyConditionExpression:   aws.String("#" + attrOwner + " = :owner"),
-			ExpressionAttributeNames: map[string]string{"#" + attrOwner: attrOwner}, ExpressionAttributeValues: item{":owner": text(worker)},
-		})
+		out, err := s.client.Query(ctx, in)
 		if err != nil {
 			return nil, s.failed(s.leases(), "find the leases of "+worker, err)
 		}
@@ -68,7 +161,7 @@ func (s *Store) Owned(ctx context.Context, worker string) ([]string, error) {
 				keys = append(keys, key.Value)
 			}
 		}
-		if next = out.LastEvaluatedKey; len(next) == 0 {
+		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
 			return keys, nil
 		}
 	}

@@ -30,11 +30,15 @@ func (s *Store) Open(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open lease table %q: %w", s.cfg.Table, err)
 	}
+	s.segments.Store(segmentsOf(aws.ToInt64(table.TableSizeBytes)))
+	if err := s.awaitIndex(ctx, table); err != nil {
+		return fmt.Errorf("open lease table %q: index %s: %w", s.cfg.Table, indexName, err)
+	}
+	if err := s.lookForOldTables(ctx); err != nil {
+		return fmt.Errorf("open lease table %q: %w", s.cfg.Table, err)
+	}
 	if s.cfg.NoCreate {
 		return nil
-	}
-	if err := s.addIndex(ctx, table); err != nil {
-		return fmt.Errorf("open lease table %q: add index %s: %w", s.cfg.Table, indexName, err)
 	}
 	if s.cfg.PointInTimeRecovery {
 		if err := s.backUp(ctx); err != nil {
@@ -44,19 +48,29 @@ func (s *Store) Open(ctx context.Context) error {
 	return nil
 }
 
+// validate returns an error that names the field unless a table can be made by c.
 func (c *Config) validate() error {
-	legal := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.'
-	}
-	bad := slices.ContainsFunc([]rune(c.Table), func(r rune) bool { return !legal(r) })
 	switch {
-	case len(c.Table) < 3 || len(c.Table) > 255 || bad:
-		return fmt.Errorf(`%w: lease table: Table %q: want 3 to 255 letters, digits and "_", "-", "."`, lease.ErrInvalid, c.Table)
+	case !legalName(c.Table):
+		return fmt.Errorf(`%w: lease table: Table %q: want %s`, lease.ErrInvalid, c.Table, legalNames)
+	case c.CoordinatorTable != "" && !legalName(c.CoordinatorTable):
+		return fmt.Errorf(`%w: lease table %q: CoordinatorTable %q: want %s`, lease.ErrInvalid, c.Table, c.CoordinatorTable, legalNames)
+	case c.MetricsTable != "" && !legalName(c.MetricsTable):
+		return fmt.Errorf(`%w: lease table %q: MetricsTable %q: want %s`, lease.ErrInvalid, c.Table, c.MetricsTable, legalNames)
 	case c.ReadCapacity < 0 || c.WriteCapacity < 0 || (c.ReadCapacity == 0) != (c.WriteCapacity == 0):
 		return fmt.Errorf("%w: lease table %q: ReadCapacity %d and WriteCapacity %d: want both from 1, or both 0 for billing by request",
 			lease.ErrInvalid, c.Table, c.ReadCapacity, c.WriteCapacity)
 	}
 	return nil
+}
+
+const legalNames = `3 to 255 letters, digits and "_", "-", "."`
+
+func legalName(table string) bool {
+	legal := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.'
+	}
+	return len(table) >= 3 && len(table) <= 255 && !slices.ContainsFunc([]rune(table), func(r rune) bool { return !legal(r) })
 }
 
 // await returns the table once it can be used, and makes it if there is none.
@@ -99,11 +113,8 @@ func (s *Store) await(ctx context.Context) (*types.TableDescription, error) {
 // create makes the table, or finds that another worker has.
 func (s *Store) create(ctx context.Context) error {
 	in := &dynamodb.CreateTableInput{
-		TableName: &s.cfg.Table,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeS},
-			{AttributeName: aws.String(attrOwner), AttributeType: types.ScalarAttributeTypeS},
-		},
+		TableName:                 &s.cfg.Table,
+		AttributeDefinitions:      indexAttributes(),
 		KeySchema:                 []types.KeySchemaElement{{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeHash}},
 		GlobalSecondaryIndexes:    []types.GlobalSecondaryIndex{{IndexName: aws.String(indexName), KeySchema: indexKeys(), Projection: keysOnly()}},
 		BillingMode:               types.BillingModePayPerRequest,
@@ -130,26 +141,10 @@ func (s *Store) create(ctx context.Context) error {
 	return nil
 }
 
-func indexKeys() []types.KeySchemaElement {
-	return []types.KeySchemaElement{
-		{AttributeName: aws.String(attrOwner), KeyType: types.KeyTypeHash},
-		{AttributeName: aws.String(attrKey), KeyType: types.KeyTypeRange},
-	}
-}
-
-func keysOnly() *types.Projection {
-	return &types.Projection{ProjectionType: types.ProjectionTypeKeysOnly}
-}
-
 // checkSchema names how a table differs from one of leases.
 func checkSchema(t *types.TableDescription) error {
-	for _, key := range t.KeySchema {
-		switch name := aws.ToString(key.AttributeName); {
-		case key.KeyType == types.KeyTypeRange:
-			return fmt.Errorf("%w: it has the sort key %q; want none", lease.ErrSchema, name)
-		case name != attrKey:
-			return fmt.Errorf("%w: its partition key is %q; want %q", lease.ErrSchema, name, attrKey)
-		}
+	if err := checkKey(t, attrKey); err != nil {
+		return err
 	}
 	for _, def := range t.AttributeDefinitions {
 		name := aws.ToString(def.AttributeName)
@@ -160,44 +155,22 @@ func checkSchema(t *types.TableDescription) error {
 	return nil
 }
 
-// addIndex gives a table of KCL 2.x or of another maker the index of KCL 3.x. It does not wait for it: nothing here
-// reads it.
-func (s *Store) addIndex(ctx context.Context, t *types.TableDescription) error {
-	for _, index := range t.GlobalSecondaryIndexes {
-		if aws.ToString(index.IndexName) == indexName {
-			return nil
+func checkKey(t *types.TableDescription, want string) error {
+	for _, key := range t.KeySchema {
+		switch name := aws.ToString(key.AttributeName); {
+		case key.KeyType == types.KeyTypeRange:
+			return fmt.Errorf("%w: it has the sort key %q; want none", lease.ErrSchema, name)
+		case name != want:
+			return fmt.Errorf("%w: its partition key is %q; want %q", lease.ErrSchema, name, want)
 		}
 	}
-	add := &types.CreateGlobalSecondaryIndexAction{IndexName: aws.String(indexName), KeySchema: indexKeys(), Projection: keysOnly()}
-	if p := t.ProvisionedThroughput; p != nil && aws.ToInt64(p.WriteCapacityUnits) > 0 {
-		add.ProvisionedThroughput = &types.ProvisionedThroughput{
-			ReadCapacityUnits: p.ReadCapacityUnits, WriteCapacityUnits: p.WriteCapacityUnits,
-		}
-	}
-	_, err := s.client.UpdateTable(ctx, &dynamodb.UpdateTableInput{
-		TableName: &s.cfg.Table,
-		AttributeDefinitions: []types.AttributeDefinition{
-			{AttributeName: aws.String(attrKey), AttributeType: types.ScalarAttributeTypeS},
-			{AttributeName: aws.String(attrOwner), AttributeType: types.ScalarAttributeTypeS},
-		},
-		GlobalSecondaryIndexUpdates: []types.GlobalSecondaryIndexUpdate{{Create: add}},
-	})
-	if err == nil {
-		return nil
-	}
-	// Another worker may have been quicker, or the table is busy with another change: the next Open sees to it.
-	var inUse *types.ResourceInUseException
-	var limit *types.LimitExceededException
-	if errors.As(err, &inUse) || errors.As(err, &limit) {
-		return nil
-	}
-	out, again := s.client.DescribeTable(ctx, &dynamodb.DescribeTableInput{TableName: &s.cfg.Table})
-	if again == nil && slices.ContainsFunc(out.Table.GlobalSecondaryIndexes, func(g types.GlobalSecondaryIndexDescription) bool {
-		return aws.ToString(g.IndexName) == indexName
-	}) {
-		return nil
-	}
-	return err
+	return nil
+}
+
+// segmentsOf is in how many segments KCL scans a table (DynamoDBLeaseRefresher.java): one for each 0.2 GB, up to 32.
+func segmentsOf(bytes int64) int32 {
+	const segment = 1 << 30 / 5
+	return int32(min(max((bytes+segment-1)/segment, 1), 32))
 }
 
 // backUp turns continuous backups on, which a new table may not be ready for.

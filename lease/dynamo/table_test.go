@@ -112,19 +112,68 @@ func plainTable(t *testing.T, client *dynamodb.Client, key string, kind types.Sc
 	}
 }
 
-func TestOpenAddsTheIndexToATableOfKCL2(t *testing.T) {
+func TestOpenAddsTheIndexToATableOfKCL2AndWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := serve(t, localstream.Options{Transition: 5 * time.Minute})
+		plainTable(t, client, "leaseKey", types.ScalarAttributeTypeS, "")
+		time.Sleep(10 * time.Minute)
+		var told []string
+		start := time.Now()
+		errs := make([]error, 3)
+		var wg sync.WaitGroup
+		for i := range errs {
+			cfg := dynamo.Config{Table: "quake-alerts"}
+			if i == 0 {
+				cfg.Progress = func(waiting string) { told = append(told, waiting) }
+			}
+			wg.Go(func() { errs[i] = dynamo.NewWith(client, cfg).Open(t.Context()) })
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); took < 5*time.Minute || took > 5*time.Minute+11*time.Second {
+			t.Errorf("Open took %v, want 5 min and at most a poll", took)
+		}
+		if !hasIndex(describe(t, client)) {
+			t.Error("the index was not added")
+		}
+		if len(told) < 7 || len(told) > 10 || !strings.Contains(told[0], "index LeaseOwnerToLeaseKeyIndex of table quake-alerts to become ACTIVE: it is CREATING") {
+			t.Errorf("Progress heard %q, want a report each 30 s", told)
+		}
+		brought := dynamo.NewWith(client, dynamo.Config{Table: "quake-alerts", NoCreate: true})
+		if err := brought.Open(t.Context()); err != nil {
+			t.Errorf("Open with NoCreate of a table that has the index = %v", err)
+		}
+	})
+}
+
+func TestOpenGivesUpOnAnIndexAfterAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := serve(t, localstream.Options{Transition: 2 * time.Hour})
+		plainTable(t, client, "leaseKey", types.ScalarAttributeTypeS, "")
+		time.Sleep(3 * time.Hour)
+		start := time.Now()
+		err := dynamo.New(client, "quake-alerts").Open(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "it is CREATING after 1h0m0s; want ACTIVE") {
+			t.Errorf("Open = %v, want that it gives up", err)
+		}
+		if took := time.Since(start); took < time.Hour || took > time.Hour+11*time.Second {
+			t.Errorf("Open took %v, want an hour", took)
+		}
+	})
+}
+
+func TestOpenRefusesATableWithoutIndexThatItMustNotTouch(t *testing.T) {
 	client := serve(t, localstream.Options{})
 	plainTable(t, client, "leaseKey", types.ScalarAttributeTypeS, "")
 	brought := dynamo.NewWith(client, dynamo.Config{Table: "quake-alerts", NoCreate: true})
-	if err := brought.Open(t.Context()); err != nil {
-		t.Fatal(err)
+	err := brought.Open(t.Context())
+	if !errors.Is(err, lease.ErrSchema) || !strings.Contains(err.Error(), "index LeaseOwnerToLeaseKeyIndex") {
+		t.Errorf("Open = %v, want ErrSchema and the index named", err)
 	}
 	if hasIndex(describe(t, client)) {
 		t.Error("NoCreate added the index")
-	}
-	open(t, client)
-	if !hasIndex(describe(t, client)) {
-		t.Error("the index was not added")
 	}
 }
 

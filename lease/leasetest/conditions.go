@@ -26,6 +26,9 @@ func testConditions(t *testing.T, s lease.Store) {
 	release := func(worker, next string) call {
 		return func(ctx context.Context, l lease.Lease) (lease.Lease, error) { return s.Release(ctx, l, worker, next) }
 	}
+	assign := func(worker string) call {
+		return func(ctx context.Context, l lease.Lease) (lease.Lease, error) { return s.Assign(ctx, l, worker) }
+	}
 	drop := func(ctx context.Context, l lease.Lease) (lease.Lease, error) { return lease.Lease{}, s.Delete(ctx, l) }
 
 	newer := func(l lease.Lease) lease.Lease { l.Counter--; return l } // the row has moved on since it was seen
@@ -74,6 +77,19 @@ func testConditions(t *testing.T, s lease.Store) {
 		{"ask one who gave it away", held, by("you", ""), ask, nil},
 		{"ask for a free row", free, nil, ask, nil},
 		{"ask the former owner of a free row", free, by("me", ""), ask, nil},
+
+		{"assign a free row", free, nil, assign("she"), after("she", "", 1, 0)},
+		{"assign an owner's", held, nil, assign("she"), after("she", "", 1, 1)},
+		{"assign to its owner", held, nil, assign("me"), after("me", "", 1, 0)},
+		{"assign what was renewed since", held, newer, assign("she"), after("she", "", 1, 1)},
+		{"assign amid a hand-over to a third", handed, nil, assign("she"), after("she", "", 1, 1)},
+		{"assign amid a hand-over to the next", handed, nil, assign("you"), after("you", "", 1, 0)},
+		{"assign amid a hand-over to the holder", handed, nil, assign("me"), after("me", "", 1, 1)},
+		{"assign not knowing of the hand-over", handed, by("you", ""), assign("she"), nil},
+		{"assign not knowing that the hand-over is over", held, by("me", "you"), assign("she"), nil},
+		{"assign what was given away", held, by("you", ""), assign("she"), nil},
+		{"assign for free what has an owner", held, by("", ""), assign("she"), nil},
+		{"assign as an owner's what is free", free, by("me", ""), assign("she"), nil},
 
 		{"release for anybody", held, nil, release("me", ""), after("", "", 1, 0)},
 		{"release to another", held, nil, release("me", "you"), after("you", "", 1, 1)},

@@ -14,8 +14,8 @@ import (
 
 var errBroken = errors.New("connection reset")
 
-// A Faulty is a Store whose first write of a held row, a Renew or Release, fails with an error that leaves open whether
-// it was applied.
+// A Faulty is a Store whose first write of a held row, a Renew or Release, or first conditional write of what a fleet
+// shares fails with an error that leaves open whether it was applied.
 type Faulty struct {
 	lease.Store
 	// Applied tells that the write is applied, and its answer lost.
@@ -32,6 +32,41 @@ func (f *Faulty) Renew(ctx context.Context, held lease.Lease, worker string, c l
 // Release fails the first time.
 func (f *Faulty) Release(ctx context.Context, held lease.Lease, worker, next string) (lease.Lease, error) {
 	return f.write(func() (lease.Lease, error) { return f.Store.Release(ctx, held, worker, next) })
+}
+
+// Assign fails the first time.
+func (f *Faulty) Assign(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {
+	return f.write(func() (lease.Lease, error) { return f.Store.Assign(ctx, seen, worker) })
+}
+
+// DeleteMember fails the first time.
+func (f *Faulty) DeleteMember(ctx context.Context, seen lease.Member) error {
+	return f.do(func() error { return f.Store.DeleteMember(ctx, seen) })
+}
+
+// PutLeader fails the first time.
+func (f *Faulty) PutLeader(ctx context.Context, seen, next lease.Lock) error {
+	return f.do(func() error { return f.Store.PutLeader(ctx, seen, next) })
+}
+
+// Beat fails the first time.
+func (f *Faulty) Beat(ctx context.Context, held, next lease.Lock) error {
+	return f.do(func() error { return f.Store.Beat(ctx, held, next) })
+}
+
+// DeleteLeader fails the first time.
+func (f *Faulty) DeleteLeader(ctx context.Context, held lease.Lock) error {
+	return f.do(func() error { return f.Store.DeleteLeader(ctx, held) })
+}
+
+// PutMigration fails the first time.
+func (f *Faulty) PutMigration(ctx context.Context, seen, next lease.Migration) error {
+	return f.do(func() error { return f.Store.PutMigration(ctx, seen, next) })
+}
+
+func (f *Faulty) do(do func() error) error {
+	_, err := f.write(func() (lease.Lease, error) { return lease.Lease{}, do() })
+	return err
 }
 
 func (f *Faulty) write(do func() (lease.Lease, error)) (lease.Lease, error) {
