@@ -120,7 +120,7 @@ func (e *Election) Run(ctx context.Context) {
 		pause := e.pause()
 		if err != nil && ctx.Err() == nil {
 			failed++
-			pause = min(pause, e.cfg.Clock.Backoff(failed, e.cfg.Duration/50, e.cfg.Duration/5))
+			pause = e.cfg.Clock.Backoff(failed, e.cfg.Duration/50, e.cfg.Duration/5)
 			if e.cfg.Report != nil {
 				e.cfg.Report(fmt.Errorf("leader election: %w", err))
 			}
