@@ -172,6 +172,6 @@ func (s *Service) deleteStream(ctx context.Context, in *deleteStreamInput) (any,
 
 // erase deletes what a stream has stored besides its description.
 func (s *Service) erase(tx *storage.Tx, st *stream) {
-	tx.DeleteRange(streamBounds(prefixChunk, st.ID))
+	tx.Drop(streamBounds(prefixChunk, st.ID))
 	tx.DeleteRange(streamBounds(prefixFloor, st.ID))
 }

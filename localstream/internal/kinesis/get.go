@@ -113,15 +113,17 @@ type page struct {
 // keptChunks is memory for chunks of usual size, of *[]byte.
 var keptChunks sync.Pool
 
-// keep copies a chunk's records into memory of the page's.
-func (p *page) keep(records []byte) []byte {
+// load reads the chunk at it into memory of the page's.
+func (p *page) load(it *storage.Iter, c *chunk) error {
 	kept, _ := keptChunks.Get().(*[]byte)
 	if kept == nil {
 		kept = new([]byte)
 	}
-	*kept = append((*kept)[:0], records...)
+	var err error
+	*kept, err = it.Body((*kept)[:0])
 	p.kept = append(p.kept, kept)
-	return *kept
+	c.records = *kept
+	return err
 }
 
 // release gives up the page's chunks: nobody may use its items any more.
@@ -162,7 +164,7 @@ func (s *Service) read(st *stream, p *page, now time.Time) error {
 		}
 	}
 	for ; err == nil && ok && c.first < p.tip; c, ok, err = following(it) {
-		full, err := p.fill(c)
+		full, err := p.fill(it, c)
 		if full || err != nil {
 			return err
 		}
@@ -174,10 +176,15 @@ func (s *Service) read(st *stream, p *page, now time.Time) error {
 }
 
 // fill takes what fits of a chunk into the page and reports whether the page is full.
-func (p *page) fill(c chunk) (full bool, err error) {
-	var kept []byte // the chunk's bytes in memory of our own, made when the first record is taken
+func (p *page) fill(it *storage.Iter, c chunk) (full bool, err error) {
+	if len(p.items) == p.limit || p.size >= cmp.Or(p.most, maxPageBytes) {
+		p.unread = c.arrival
+		return true, nil
+	}
+	if err := p.load(it, &c); err != nil {
+		return false, err
+	}
 	for c.count > 0 {
-		rest := c.records
 		counter := c.first
 		key, data, err := c.next()
 		if err != nil {
@@ -191,12 +198,6 @@ func (p *page) fill(c chunk) (full bool, err error) {
 			p.unread = c.arrival
 			return true, nil
 		}
-		if kept == nil {
-			kept = p.keep(rest)
-			c.records = kept
-			c.first, c.count = c.first-1, c.count+1
-			key, data, _ = c.next()
-		}
 		p.items = append(p.items, item{counter, c.arrival, c.encrypted, key, data})
 		p.size += size
 		p.next = counter + 1
@@ -207,7 +208,7 @@ func (p *page) fill(c chunk) (full bool, err error) {
 // seek positions it on the chunk that holds the record with that counter, or the first chunk behind it.
 func seek(it *storage.Iter, stream uint64, shard uint32, counter uint64) (chunk, bool, error) {
 	if it.SeekLT(chunkKey(stream, shard, counter+1)) {
-		c, err := openChunk(it.Key(), it.Value())
+		c, err := openChunk(it.Key(), it.Note())
 		if err != nil || counter < c.end() {
 			return c, err == nil, err
 		}
@@ -216,7 +217,7 @@ func seek(it *storage.Iter, stream uint64, shard uint32, counter uint64) (chunk,
 	if !it.First() {
 		return chunk{}, false, it.Error()
 	}
-	c, err := openChunk(it.Key(), it.Value())
+	c, err := openChunk(it.Key(), it.Note())
 	return c, err == nil, err
 }
 
@@ -224,7 +225,7 @@ func following(it *storage.Iter) (chunk, bool, error) {
 	if !it.Next() {
 		return chunk{}, false, it.Error()
 	}
-	c, err := openChunk(it.Key(), it.Value())
+	c, err := openChunk(it.Key(), it.Note())
 	return c, err == nil, err
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/bits"
 )
 
 // Keys in the store, all below "k"; numbers are big-endian, so keys sort as their numbers do.
@@ -13,13 +14,14 @@ import (
 //	ka                           the account: JSON of account
 //	km <name>                    a stream: JSON of stream
 //	kf <stream 8> <shard 4>      where the shard's stored records begin: next counter 8, last arrival 8
-//	kr <stream 8> <shard 4> <counter 8>   a chunk: records from that counter on
+//	kr <stream 8> <shard 4> <counter 8>   a chunk, appended: records from that counter on
 //
-// A chunk is what one request put into one shard, cut at chunkBytes:
+// A chunk is what one request put into one shard, cut at chunkBytes. Its note:
 //
 //	arrival 8    milliseconds since the epoch, of all its records
-//	count 4      how many records follow; the highest bit says that they are of an encrypted stream
-//	each record  uvarint length of the partition key, the key, uvarint length of the data, the data
+//	count 4      how many records it has; the highest bit says that they are of an encrypted stream
+//
+// Its body has for each record the uvarint length of the partition key, the key, the uvarint length of the data, the data.
 const (
 	keySecret   = "kh"
 	keyNext     = "kn"
@@ -28,8 +30,8 @@ const (
 	prefixFloor = "kf"
 	prefixChunk = "kr"
 
-	chunkHeader = 12
-	chunkBytes  = 512 << 10
+	chunkNote  = 12
+	chunkBytes = 512 << 10
 
 	chunkEncrypted = 1 << 31
 )
@@ -76,27 +78,39 @@ func decodeFloor(b []byte) (floor, error) {
 	return floor{binary.BigEndian.Uint64(b), int64(binary.BigEndian.Uint64(b[8:]))}, nil
 }
 
-// A chunk is a stored chunk opened for reading; it aliases the stored bytes.
+// A chunk is a stored chunk opened for reading.
 type chunk struct {
 	first     uint64 // counter of its first record
 	arrival   int64
 	count     uint64
 	encrypted bool
-	records   []byte
+	records   []byte // the body, once it has been read
 }
 
-func openChunk(key, value []byte) (chunk, error) {
-	if len(key) < 8 || len(value) < chunkHeader {
-		return chunk{}, fmt.Errorf("chunk of %d bytes; want at least %d", len(value), chunkHeader)
+func openChunk(key, note []byte) (chunk, error) {
+	if len(key) < 8 || len(note) != chunkNote {
+		return chunk{}, fmt.Errorf("chunk with a note of %d bytes; want %d", len(note), chunkNote)
 	}
-	count := binary.BigEndian.Uint32(value[8:])
+	count := binary.BigEndian.Uint32(note[8:])
 	return chunk{
 		first:     binary.BigEndian.Uint64(key[len(key)-8:]),
-		arrival:   int64(binary.BigEndian.Uint64(value)),
+		arrival:   int64(binary.BigEndian.Uint64(note)),
 		count:     uint64(count &^ chunkEncrypted),
 		encrypted: count&chunkEncrypted != 0,
-		records:   value[chunkHeader:],
 	}, nil
+}
+
+// recordSize is how much of a chunk's body a record takes.
+func recordSize(key, data int) int { return uvarintSize(key) + key + uvarintSize(data) + data }
+
+func uvarintSize(n int) int { return (bits.Len64(uint64(n)|1) + 6) / 7 }
+
+// putRecord writes a record into b, which has room for it, and returns what is behind it.
+func putRecord(b, key, data []byte) []byte {
+	b = b[binary.PutUvarint(b, uint64(len(key))):]
+	b = b[copy(b, key):]
+	b = b[binary.PutUvarint(b, uint64(len(data))):]
+	return b[copy(b, data):]
 }
 
 // end is the counter behind the chunk's last record.

@@ -44,21 +44,20 @@ type write struct {
 	name    string
 	entries []putEntry
 	hashes  []record.HashKey
-	headers []byte // what stands in a chunk before each entry's data
-	at      []int  // where each entry's header ends
 
-	routed    *stream // the version that the chunks below are for
+	routed    *stream // the version that what is below is for
 	chunks    []*draft
-	placed    []place // by entry
-	encrypted bool    // the records show as such
+	placed    []place        // by entry
+	block     *storage.Block // the chunks' bodies, in their order
+	encrypted bool           // the records show as such
 }
 
 // A draft is a chunk before it has its numbers.
 type draft struct {
 	shard   *shard
 	entries int
-	size    int
-	parts   [][]byte // parts[0] is the header, filled on the writer
+	size    int    // of its body
+	rest    []byte // of its body, where the next record goes
 	first   uint64
 	arrival int64
 }
@@ -107,7 +106,7 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (any, err
 	return w.results(), nil
 }
 
-// prepare checks the entries and encodes all of them that does not depend on their numbers. path is the format of
+// prepare checks the entries and makes the chunks of them, but for their numbers. path is the format of
 // where their partition keys are, for messages.
 func (s *Service) prepare(ref *streamRef, entries []putEntry, path string) (*write, error) {
 	st, err := s.find(ref)
@@ -117,7 +116,7 @@ func (s *Service) prepare(ref *streamRef, entries []putEntry, path string) (*wri
 	if err := keysMissing(st, entries, path); err != nil {
 		return nil, err
 	}
-	w := &write{s: s, name: st.Name, entries: entries, hashes: make([]record.HashKey, len(entries)), at: make([]int, len(entries))}
+	w := &write{s: s, name: st.Name, entries: entries, hashes: make([]record.HashKey, len(entries))}
 	total := 0
 	for i := range entries {
 		e := &entries[i]
@@ -129,10 +128,6 @@ func (s *Service) prepare(ref *streamRef, entries []putEntry, path string) (*wri
 		if w.hashes[i], err = s.hash(st, e); err != nil {
 			return nil, err
 		}
-		w.headers = binary.AppendUvarint(w.headers, uint64(len(e.PartitionKey)))
-		w.headers = append(w.headers, e.PartitionKey...)
-		w.headers = binary.AppendUvarint(w.headers, uint64(len(e.Data)))
-		w.at[i] = len(w.headers)
 	}
 	if total > maxRequest {
 		return nil, wire.Errorf(invalidArgument, "Records size exceeds 10 MB limit")
@@ -198,26 +193,39 @@ func (w *write) route(st *stream, now time.Time) {
 		n, _ := slices.BinarySearchFunc(open, h, func(sh *shard, h record.HashKey) int { return sh.Range.End.Compare(h) })
 		sh := open[n]
 		w.placed[i].shard = sh
-		size := w.at[i] + len(w.entries[i].Data)
-		start := 0
-		if i > 0 {
-			start = w.at[i-1]
-			size -= start
-		}
-		if !sh.tail.writes.take(now, 1, len(w.entries[i].Data)+len(w.entries[i].PartitionKey), w.s.o.Limits.write()) {
+		key, data := len(w.entries[i].PartitionKey), len(w.entries[i].Data)
+		if !sh.tail.writes.take(now, 1, data+key, w.s.o.Limits.write()) {
 			continue
 		}
-		d := current[n]
+		d, size := current[n], recordSize(key, data)
 		if d == nil || d.size+size > chunkBytes {
-			d = &draft{shard: sh, parts: make([][]byte, 1, 1+2*(len(w.entries)/len(open)+1))}
+			d = &draft{shard: sh}
 			current[n] = d
 			w.chunks = append(w.chunks, d)
 		}
-		d.parts = append(d.parts, w.headers[start:w.at[i]], w.entries[i].Data)
 		w.placed[i].chunk, w.placed[i].nth = d, uint64(d.entries)
 		d.entries++
 		d.size += size
 	}
+	w.encode()
+}
+
+// encode makes the chunks' bodies.
+func (w *write) encode() {
+	sizes := make([]int, len(w.chunks))
+	for i, d := range w.chunks {
+		sizes[i] = d.size
+	}
+	w.block = storage.NewBlock(sizes...)
+	for i, d := range w.chunks {
+		d.rest = w.block.Body(i)
+	}
+	for i, p := range w.placed {
+		if p.chunk != nil {
+			p.chunk.rest = putRecord(p.chunk.rest, w.entries[i].PartitionKey, w.entries[i].Data)
+		}
+	}
+	w.block.Seal()
 }
 
 // run stores what was routed: all of it or, on an error, nothing that is known of.
@@ -226,7 +234,7 @@ func (w *write) run(ctx context.Context) error {
 	if len(w.chunks) == 0 {
 		return nil
 	}
-	return w.s.store.Update(ctx, func(tx *storage.Tx) error {
+	err := w.s.store.Update(ctx, func(tx *storage.Tx) error {
 		now := w.s.now()
 		st, err := w.s.live(w.s.latest, w.name, now)
 		if err != nil {
@@ -237,29 +245,38 @@ func (w *write) run(ctx context.Context) error {
 		}
 		if st.ID != w.routed.ID || st.Next != w.routed.Next {
 			w.route(st, now) // a reshard came between
+			if len(w.chunks) == 0 {
+				return nil // all throttled
+			}
 		}
 		w.encrypted = st.encrypts(now)
-		for _, d := range w.chunks {
-			d.number(now, w.encrypted)
-			tx.Append(chunkKey(st.ID, d.shard.Index, d.first), d.parts...)
+		entries := make([]storage.Entry, len(w.chunks))
+		for i, d := range w.chunks {
+			entries[i].Note = d.number(now, w.encrypted)
+			entries[i].Key = chunkKey(st.ID, d.shard.Index, d.first)
 		}
+		tx.Append(w.block, entries...)
 		tx.OnCommit(w.publish)
 		return nil
 	})
+	if err == nil {
+		w.block.Free()
+	}
+	return err
 }
 
-// number takes the chunk's numbers from its shard's tail.
-func (d *draft) number(now time.Time, encrypted bool) {
+// number takes the chunk's numbers from its shard's tail and returns its note.
+func (d *draft) number(now time.Time, encrypted bool) []byte {
 	t := &d.shard.tail.written
 	t.arrival = max(t.arrival, now.UnixMilli())
 	d.first, d.arrival = t.next, t.arrival
 	t.next += uint64(d.entries)
-	header := binary.BigEndian.AppendUint64(make([]byte, 0, chunkHeader), uint64(d.arrival))
+	note := binary.BigEndian.AppendUint64(make([]byte, 0, chunkNote), uint64(d.arrival))
 	count := uint32(d.entries)
 	if encrypted {
 		count |= chunkEncrypted
 	}
-	d.parts[0] = binary.BigEndian.AppendUint32(header, count)
+	return binary.BigEndian.AppendUint32(note, count)
 }
 
 // publish lets readers see the chunks.

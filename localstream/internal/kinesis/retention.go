@@ -133,7 +133,7 @@ func (s *Service) trimShard(ctx context.Context, st *stream, sh *shard, first ui
 		if current, ok := s.latest[st.Name]; !ok || current.ID != st.ID {
 			return nil
 		}
-		tx.DeleteRange(chunkKey(st.ID, sh.Index, 0), chunkKey(st.ID, sh.Index, first))
+		tx.Drop(chunkKey(st.ID, sh.Index, 0), chunkKey(st.ID, sh.Index, first))
 		tx.Set(floorKey(st.ID, sh.Index), floor{first, sh.tail.written.arrival}.encode())
 		tx.OnCommit(func() { sh.tail.floor.Store(first) })
 		return nil
@@ -152,7 +152,7 @@ func (s *Service) forget(ctx context.Context, old *stream) error {
 			if !sh.gone(horizon) {
 				return false
 			}
-			tx.DeleteRange(shardBounds(st.ID, sh.Index))
+			tx.Drop(shardBounds(st.ID, sh.Index))
 			tx.Delete(floorKey(st.ID, sh.Index))
 			return true
 		})

@@ -144,7 +144,7 @@ func (s *Service) loadTail(st *stream, sh *shard) error {
 	}
 	defer it.Close()
 	if it.Last() {
-		c, err := openChunk(it.Key(), it.Value())
+		c, err := openChunk(it.Key(), it.Note())
 		if err != nil {
 			return err
 		}

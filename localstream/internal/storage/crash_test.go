@@ -42,7 +42,7 @@ func (r *crashRun) write(ctx context.Context, w int) error {
 		}
 		tx.Set(countKey(w), fmt.Append(nil, n))
 		tx.Set(setKey(w, n), []byte("x"))
-		tx.Append(appendKey(w, n), make([]byte, 100*w), []byte("tail"))
+		appendBody(tx, appendKey(w, n), make([]byte, 100*w), []byte("tail"))
 		return nil
 	})
 	if err == nil {
@@ -89,7 +89,7 @@ func checkWriter(s *Store, w int, acked, begun int64) error {
 	}
 	for i := int64(1); i <= begun+1; i++ {
 		_, set, err1 := s.Get(setKey(w, i))
-		body, appended, err2 := s.Get(appendKey(w, i))
+		body, appended, err2 := readBody(s, appendKey(w, i))
 		if err := errors.Join(err1, err2); err != nil {
 			return err
 		}

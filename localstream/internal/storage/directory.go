@@ -13,18 +13,21 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// The data directory holds two entries:
+// The data directory holds:
 //
 //	LOCALSTREAM   the magic "LOCALSTREAM ", the format version in decimal and a line feed
 //	store/        the database, with the file LOCK that keeps other processes out
+//	records/      segments of appended bodies, from the first one on
 //
-// Version 1 is the layout of keys that packages kinesis and tables describe.
+// Version 2 is the layout of keys that packages kinesis and tables describe. Version 1 had the records inside of the
+// database.
 const (
 	markerName    = "LOCALSTREAM"
 	markerTemp    = "LOCALSTREAM.new"
 	markerMagic   = "LOCALSTREAM "
 	storeName     = "store"
-	formatVersion = 1
+	recordsName   = "records"
+	formatVersion = 2
 )
 
 // prepare makes sure that dir is, or may become, a localstream directory, locks it and returns the database's path.
@@ -125,7 +128,9 @@ func checkMarker(fsys vfs.FS, dir string) (bool, error) {
 	case !magic || err != nil || version == 0:
 		return false, fmt.Errorf("not a localstream directory: its %s file is not one of ours", markerName)
 	case version > formatVersion:
-		return false, fmt.Errorf("written by a newer localstream: format %d, this one reads up to %d", version, formatVersion)
+		return false, fmt.Errorf("written by a newer localstream: format %d, this one reads format %d", version, formatVersion)
+	case version < formatVersion:
+		return false, fmt.Errorf("written by an older localstream: format %d, this one reads format %d; give it a new directory", version, formatVersion)
 	}
 	return true, nil
 }

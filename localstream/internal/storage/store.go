@@ -1,4 +1,5 @@
-// Package storage keeps localstream's data: one ordered key space on disk with group commit.
+// Package storage keeps localstream's data: one ordered key space on disk with group commit, and beside it a log of
+// larger bodies that entries of the key space point into.
 //
 //	s, err := storage.Open(dir, storage.Options{})
 //	err = s.Update(ctx, func(tx *storage.Tx) error {
@@ -12,6 +13,7 @@
 //
 // All updates run one after another on the store's only writer, grouped with whatever else waits into one batch, and
 // Update returns when the whole group is on disk. Readers see the groups that are on disk and nothing of the others.
+// A group of appended bodies costs one write and one sync, whatever its size.
 package storage
 
 import (
@@ -43,12 +45,13 @@ type Options struct {
 
 // A Store is an ordered map from byte strings to byte strings. All methods are safe for concurrent use.
 type Store struct {
-	dir   string
-	db    *pebble.DB
-	lock  *pebble.Lock
-	fs    vfs.FS
-	write *pebble.WriteOptions
-	log   *zap.Logger
+	dir    string
+	db     *pebble.DB
+	log    *segmentLog // the writer's
+	lock   *pebble.Lock
+	fs     vfs.FS
+	write  *pebble.WriteOptions
+	logger *zap.Logger
 
 	queue  chan *request
 	stop   chan struct{} // closed by Close: no further updates
@@ -58,8 +61,8 @@ type Store struct {
 	mu     sync.Mutex // guards the fields below, never held across I/O
 	closed bool
 	now    *view         // the newest durable state
-	views  int           // views not yet released
-	idle   chan struct{} // closed when closed and views is 0
+	views  []*view       // those not yet released, oldest first
+	idle   chan struct{} // closed when closed and there are no views
 }
 
 // Open opens the store in dir, which it makes (mode 0700) if there is none. Its errors name dir: held by another
@@ -69,7 +72,7 @@ func Open(dir string, o Options) (*Store, error) {
 		o.Logger = zap.NewNop()
 	}
 	s := &Store{
-		dir: dir, fs: o.FS, write: pebble.Sync, log: o.Logger,
+		dir: dir, fs: o.FS, write: pebble.Sync, logger: o.Logger,
 		queue: make(chan *request), stop: make(chan struct{}), idle: make(chan struct{}),
 		fault: newFault(),
 	}
@@ -89,8 +92,8 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := s.open(o); err != nil {
 		return nil, err
 	}
-	s.now = newView(s.db)
-	s.views = 1
+	s.now = &view{snapshot: s.db.NewSnapshot(), users: 1, number: 1}
+	s.views = []*view{s.now}
 	s.writer.Go(s.run)
 	return s, nil
 }
@@ -104,7 +107,7 @@ func (s *Store) open(o Options) (err error) {
 		FS:                          &guardedFS{FS: s.fs, fault: s.fault},
 		Lock:                        lock,
 		EventListener:               &pebble.EventListener{BackgroundError: s.fault.set},
-		Logger:                      logger{s.log.Sugar(), s.fault},
+		Logger:                      logger{s.logger.Sugar(), s.fault},
 		FormatMajorVersion:          pebble.FormatNewest,
 		DisableWAL:                  o.Memory,
 		MemTableSize:                memTableSize,
@@ -126,6 +129,10 @@ func (s *Store) open(o Options) (err error) {
 	s.lock = lock
 	if err := s.fault.err(); err != nil {
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
+	}
+	s.log = &segmentLog{fs: s.fs, dir: s.fs.PathJoin(s.dir, recordsName), sync: s.write == pebble.Sync, state: map[uint64]segmentState{}}
+	if err := s.replay(); err != nil {
+		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, errors.Join(err, s.db.Close(), lock.Close()))
 	}
 	s.fault.armed.Store(true)
 	return nil
@@ -156,7 +163,7 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	s.release(last)
 	<-s.idle
-	err := s.db.Close()
+	err := errors.Join(s.log.close(), s.db.Close())
 	if err == nil {
 		err = s.lock.Close()
 	}
@@ -220,6 +227,9 @@ func (s *Store) Get(key []byte) (value []byte, ok bool, err error) {
 // Iter iterates over the durable keys in [lower, upper); nil is unbounded. It sees the state of this moment however
 // long it lives. The caller must close it.
 func (s *Store) Iter(lower, upper []byte) (*Iter, error) {
+	if lower == nil {
+		lower = []byte(ownPrefix + "\xff") // the store's own are nobody's business
+	}
 	v, err := s.acquire()
 	if err != nil {
 		return nil, err
@@ -229,5 +239,5 @@ func (s *Store) Iter(lower, upper []byte) (*Iter, error) {
 		s.release(v)
 		return nil, fmt.Errorf("storage: iterating: %w", err)
 	}
-	return &Iter{Iterator: it, release: func() { s.release(v) }}, nil
+	return &Iter{Iterator: it, log: segmentReader{fs: s.fs, dir: s.log.dir}, release: func() { s.release(v) }}, nil
 }

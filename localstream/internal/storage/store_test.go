@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -47,28 +48,68 @@ func wantValue(t *testing.T, s *Store, key, want string) {
 	}
 }
 
+// appendBody appends one body, made of parts, whose note is the key turned round.
+func appendBody(tx *Tx, key []byte, parts ...[]byte) {
+	body := bytes.Join(parts, nil)
+	b := NewBlock(len(body))
+	copy(b.Body(0), body)
+	b.Seal()
+	tx.Append(b, Entry{key, turned(key)})
+}
+
+func turned(key []byte) []byte {
+	note := bytes.Clone(key)
+	slices.Reverse(note)
+	return note
+}
+
+// readBody reads what was appended under key.
+func readBody(s *Store, key []byte) (body []byte, ok bool, err error) {
+	it, err := s.Iter(key, append(bytes.Clone(key), 0))
+	if err != nil {
+		return nil, false, err
+	}
+	defer it.Close()
+	if !it.First() {
+		return nil, false, it.Error()
+	}
+	if !bytes.Equal(it.Note(), turned(key)) {
+		return nil, false, fmt.Errorf("the note of %s is %q", key, it.Note())
+	}
+	body, err = it.Body(nil)
+	return body, true, err
+}
+
+func wantBody(t *testing.T, s *Store, key, want string) {
+	t.Helper()
+	body, ok, err := readBody(s, []byte(key))
+	if err != nil || ok != (want != "") || string(body) != want {
+		t.Fatalf("the body of %s is %q, %t, %v; want %q", key, body, ok, err, want)
+	}
+}
+
 func TestUpdateWritesAllItsKeys(t *testing.T) {
 	s := openMemory(t)
 	mustUpdate(t, s, func(tx *Tx) error {
 		tx.Set([]byte("a"), []byte("1"))
-		tx.Append([]byte("b"), []byte("2"), nil, []byte("3"))
+		appendBody(tx, []byte("b"), []byte("2"), nil, []byte("3"))
 		tx.Set([]byte("c"), nil)
 		return nil
 	})
 	wantValue(t, s, "a", "1")
-	wantValue(t, s, "b", "23")
+	wantBody(t, s, "b", "23")
 	if value, ok, err := s.Get([]byte("c")); err != nil || !ok || len(value) != 0 {
 		t.Fatalf("an empty value comes back as %q, %t, %v", value, ok, err)
 	}
 	mustUpdate(t, s, func(tx *Tx) error {
 		tx.Delete([]byte("a"))
-		tx.DeleteRange([]byte("b"), []byte("c"))
+		tx.Drop([]byte("b"), []byte("c"))
 		return nil
 	})
 	wantValue(t, s, "a", "")
-	wantValue(t, s, "b", "")
+	wantBody(t, s, "b", "")
 	if _, ok, _ := s.Get([]byte("c")); !ok {
-		t.Fatal("the upper bound of DeleteRange was deleted")
+		t.Fatal("the upper bound of Drop was deleted")
 	}
 }
 
@@ -245,7 +286,7 @@ func TestStoreSurvivesReopening(t *testing.T) {
 		t.Errorf("the directory has mode %v, %v; want 0700", info.Mode(), err)
 	}
 	marker, err := os.ReadFile(filepath.Join(dir, markerName))
-	if err != nil || string(marker) != "LOCALSTREAM 1\n" {
+	if err != nil || string(marker) != "LOCALSTREAM 2\n" {
 		t.Errorf("marker %q, %v", marker, err)
 	}
 }
@@ -283,9 +324,13 @@ func TestOpenSaysWhatIsWrongWithTheDirectory(t *testing.T) {
 		"foreign marker": {func(t *testing.T, dir string) Options { write(t, dir, markerName, "hello"); return Options{} }, "not a localstream directory"},
 		"empty marker":   {func(t *testing.T, dir string) Options { write(t, dir, markerName, ""); return Options{} }, "not a localstream directory"},
 		"newer format": {func(t *testing.T, dir string) Options {
-			write(t, dir, markerName, "LOCALSTREAM 2\n")
+			write(t, dir, markerName, "LOCALSTREAM 3\n")
 			return Options{}
-		}, "written by a newer localstream: format 2, this one reads up to 1"},
+		}, "written by a newer localstream: format 3, this one reads format 2"},
+		"older format": {func(t *testing.T, dir string) Options {
+			write(t, dir, markerName, "LOCALSTREAM 1\n")
+			return Options{}
+		}, "written by an older localstream: format 1, this one reads format 2"},
 		"not readable": {denied(errorfs.OpList), "cannot be read: "},
 		"not writable": {denied(errorfs.OpLock), "cannot be written: "},
 	} {
@@ -372,7 +417,7 @@ func TestFailedCommitBreaksTheStoreAndNotTheProcess(t *testing.T) {
 			toggle.On()
 			big := make([]byte, 8<<20)
 			for i := 0; err == nil && i < 40; i++ {
-				err = s.Update(t.Context(), func(tx *Tx) error { tx.Append(fmt.Append(nil, i), big); return nil })
+				err = s.Update(t.Context(), func(tx *Tx) error { appendBody(tx, fmt.Append(nil, i), big); return nil })
 			}
 			if !errors.Is(err, syscall.EIO) && (err == nil || !strings.Contains(err.Error(), syscall.EIO.Error())) {
 				t.Fatalf("Update on a failing disk = %v", err)
@@ -406,8 +451,8 @@ func TestGroupsAreBounded(t *testing.T) {
 		for i := range updates {
 			all.Go(func() {
 				err := s.Update(t.Context(), func(tx *Tx) error {
-					largest = max(largest, tx.batch.Len())
-					tx.Append(fmt.Append(nil, i), make([]byte, size))
+					largest = max(largest, tx.appended)
+					appendBody(tx, fmt.Append(nil, i), make([]byte, size))
 					return nil
 				})
 				if err != nil {
@@ -417,8 +462,8 @@ func TestGroupsAreBounded(t *testing.T) {
 		}
 		release()
 		all.Wait()
-		if largest < size || largest >= maxGroupBytes {
-			t.Errorf("a group of %d bytes took another update; want groups of several updates, below %d", largest, maxGroupBytes)
+		if largest < size || largest >= maxGroupAppended {
+			t.Errorf("a group of %d bytes took another update; want groups of several updates, below %d", largest, maxGroupAppended)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)

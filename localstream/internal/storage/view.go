@@ -3,29 +3,34 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // A view is the durable state after some group. The database shows a group to its readers before it is on disk, so
 // all reading goes through a snapshot taken when it is. Store.mu guards users.
 type view struct {
 	snapshot *pebble.Snapshot
-	users    int // readers, and 1 while it is the newest
+	number   uint64 // views are numbered from 1
+	users    int    // readers, and 1 while it is the newest
 }
-
-func newView(db *pebble.DB) *view { return &view{snapshot: db.NewSnapshot(), users: 1} }
 
 // publish makes the state of this moment the one that readers see. Only the writer calls it, between groups.
 func (s *Store) publish() {
-	v := newView(s.db)
+	v := &view{snapshot: s.db.NewSnapshot(), users: 1}
 	s.mu.Lock()
 	old := s.now
+	v.number = old.number + 1
 	s.now = v
-	s.views++
+	s.views = append(s.views, v)
 	s.mu.Unlock()
 	s.release(old)
 }
+
+// oldest is the number of the oldest view that is in use. The caller holds mu.
+func (s *Store) oldest() uint64 { return s.views[0].number }
 
 func (s *Store) acquire() (*view, error) {
 	if err := s.fault.err(); err != nil {
@@ -49,25 +54,45 @@ func (s *Store) release(v *view) {
 		return
 	}
 	if err := v.snapshot.Close(); err != nil {
-		s.log.Sugar().Errorf("closing a snapshot: %v", err)
+		s.logger.Sugar().Errorf("closing a snapshot: %v", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.views--; s.views == 0 {
+	s.views = slices.DeleteFunc(s.views, func(other *view) bool { return other == v })
+	if len(s.views) == 0 {
 		close(s.idle)
 	}
 }
 
 // An Iter walks over keys in order: First, Last, SeekGE, SeekLT, Next, Prev report whether there is a key there; Key
-// and Value are valid until the next move. The caller checks Error at the end and calls Close.
+// and Value are valid until the next move, and for keys that were appended Note and Body in place of Value. The caller
+// checks Error at the end and calls Close.
 type Iter struct {
 	*pebble.Iterator
+	log     segmentReader
 	release func()
+}
+
+// Note is what was appended with the key beside its body, valid until the next move.
+func (it *Iter) Note() []byte {
+	if value := it.Value(); len(value) >= placeSize {
+		return value[placeSize:]
+	}
+	return nil
+}
+
+// Body appends the key's body to b. It is checked against its checksum; errors name the file.
+func (it *Iter) Body(b []byte) ([]byte, error) {
+	p, ok := parsePlace(it.Value())
+	if !ok {
+		return b, fmt.Errorf("storage: the entry of %q is damaged", it.Key())
+	}
+	return it.log.read(b, p)
 }
 
 // Close ends the iteration and returns the error that ended it early, if any.
 func (it *Iter) Close() error {
-	err := it.Iterator.Close()
+	err := errors.Join(it.Iterator.Close(), it.log.close())
 	if it.release != nil {
 		it.release()
 	}
@@ -75,6 +100,47 @@ func (it *Iter) Close() error {
 		return fmt.Errorf("storage: iterating: %w", err)
 	}
 	return nil
+}
+
+// A segmentReader reads bodies and keeps the segment open that it read last.
+type segmentReader struct {
+	fs     vfs.FS
+	dir    string
+	file   vfs.File
+	number uint64
+}
+
+func (r *segmentReader) read(b []byte, p place) ([]byte, error) {
+	path := segmentPath(r.fs, r.dir, p.segment)
+	if r.file == nil || r.number != p.segment {
+		if err := r.close(); err != nil {
+			return b, fmt.Errorf("storage: %w", err)
+		}
+		var err error
+		if r.file, err = r.fs.Open(path); err != nil {
+			r.file = nil
+			return b, fmt.Errorf("storage: %w", err)
+		}
+		r.number = p.segment
+	}
+	start := len(b)
+	b = slices.Grow(b, int(p.length))[:start+int(p.length)]
+	if _, err := r.file.ReadAt(b[start:], p.offset); err != nil && p.length > 0 {
+		return b[:start], fmt.Errorf("storage: reading %s at byte %d: %w", path, p.offset, err)
+	}
+	if checksum(b[start:]) != p.sum {
+		return b[:start], fmt.Errorf("storage: %s is damaged: wrong checksum of %d bytes from byte %d on", path, p.length, p.offset)
+	}
+	return b, nil
+}
+
+func (r *segmentReader) close() error {
+	if r.file == nil {
+		return nil
+	}
+	err := r.file.Close()
+	r.file = nil
+	return err
 }
 
 func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
