@@ -1,0 +1,311 @@
+package producer
+
+import (
+	"time"
+
+	"github.com/shoal-stream/shoal/record"
+)
+
+// dispatch makes requests of what waits, whenever there is enough of it, it has waited long enough, or a Flush asks.
+func (p *Producer) dispatch() {
+	for {
+		p.mu.Lock()
+		now := p.clock.Now()
+		next := p.expire(now)
+		f, wake := p.compose(now)
+		p.mu.Unlock()
+		if f != nil {
+			p.running.Go(func() { p.fly(f) })
+			continue
+		}
+		if !p.pause(now, earlier(next, wake)) {
+			return
+		}
+	}
+}
+
+// pause waits until something has changed, or the time has come; a zero time never comes. It returns false once the
+// producer is over.
+func (p *Producer) pause(now, until time.Time) bool {
+	if until.IsZero() {
+		select {
+		case <-p.wake:
+			return true
+		case <-p.over.Done():
+			return false
+		}
+	}
+	timer := p.clock.NewTimer(until.Sub(now))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.wake:
+		return true
+	case <-p.over.Done():
+		return false
+	}
+}
+
+// earlier is the earlier of two times; zero is none.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// enqueue puts a new record at the end of its chain.
+func (p *Producer) enqueue(e *entry) {
+	c := p.chainOf(e)
+	if c.flying == 0 {
+		c.trim()
+	}
+	c.push(e)
+	if l := c.lane; l != nil {
+		l.bytes += c.bytes - c.counted
+		c.counted = c.bytes
+		p.freshen(0, e.size)
+	} else if c.flying == 0 {
+		p.makeReady(c, false)
+	}
+}
+
+// chainOf is the chain that e belongs to by the order that is promised.
+func (p *Producer) chainOf(e *entry) *chain {
+	switch p.cfg.Order {
+	case OrderPerKey:
+		c := p.chains[e.r.PartitionKey]
+		if c == nil {
+			c = &chain{key: e.r.PartitionKey}
+			p.chains[c.key] = c
+		}
+		return c
+	case OrderStrict:
+		l := p.laneOf(e.hash)
+		if l.chain == nil {
+			l.chain = &chain{}
+		}
+		return l.chain
+	default:
+		return &chain{}
+	}
+}
+
+// laneOf is the lane of the shard that h lies in.
+func (p *Producer) laneOf(h record.HashKey) *lane {
+	if p.shards == nil {
+		return p.limbo
+	}
+	i := p.shards.find(h)
+	if p.lanes[i] == nil {
+		p.lanes[i] = &lane{
+			shard: p.shards.open[i].ID, keys: p.shards.open[i].Range, pace: newBucket(p.cfg.RateLimit, p.clock.Now()),
+		}
+	}
+	return p.lanes[i]
+}
+
+// makeReady gives a chain with nothing in flight its place in a lane, if it has anything left.
+func (p *Producer) makeReady(c *chain, again bool) {
+	c.trim()
+	if c.entries.len() == 0 {
+		if p.chains[c.key] == c {
+			delete(p.chains, c.key)
+		}
+		return
+	}
+	e := c.entries.first()
+	l, due := p.laneOf(e.hash), e.put.Add(max(0, p.cfg.Linger))
+	if p.cfg.Order == OrderStrict && !p.cfg.Aggregate {
+		due = e.put // nothing can join it
+	}
+	p.tidy(l)
+	idle := l.waiting() == 0
+	l.push(c, again, due)
+	switch {
+	case l == p.limbo:
+		poke(p.look)
+	case !l.turn:
+		l.turn = true
+		p.turns = append(p.turns, l)
+	}
+	if idle {
+		poke(p.wake)
+	}
+	p.freshen(1, c.bytes)
+}
+
+// tidy drops the chains in front that were given up, so that a lane that cannot send does not gather them.
+func (p *Producer) tidy(l *lane) {
+	for l.waiting() > 0 {
+		c := l.first()
+		if c.trim(); c.entries.len() > 0 {
+			return
+		}
+		p.makeReady(l.pop(), false)
+	}
+}
+
+// freshen wakes dispatch once there may be a full request. In between it need not look.
+func (p *Producer) freshen(chains, bytes int) {
+	p.fresh += chains
+	p.freshLen += bytes
+	if p.stats.InFlight < p.cfg.MaxInFlight && p.full(p.fresh, p.freshLen) {
+		poke(p.wake)
+	}
+}
+
+// full reports whether so many chains with so many bytes make a request that need not wait for more.
+func (p *Producer) full(chains, bytes int) bool {
+	return chains >= p.cfg.MaxBatchRecords && !p.cfg.Aggregate || bytes >= p.fullBytes()
+}
+
+// fullBytes is how many bytes make a request that need not wait for more.
+func (p *Producer) fullBytes() int {
+	if p.cfg.Order == OrderStrict {
+		return p.cfg.AggregateBytes // a request has one
+	}
+	return p.cfg.MaxBatchBytes
+}
+
+// compose makes the next request if it is time for one; else it returns when to look again, zero if not before something
+// has changed.
+func (p *Producer) compose(now time.Time) (f *flight, wake time.Time) {
+	if p.next != nil && p.stats.InFlight == 0 {
+		p.adopt(p.next)
+	}
+	if p.stats.InFlight >= p.cfg.MaxInFlight || p.next != nil || p.given != nil {
+		return nil, time.Time{}
+	}
+	waiting, bytes, ready := 0, 0, false
+	kept := p.turns[:0]
+	for _, l := range p.turns {
+		if l.turn = l.waiting() > 0; !l.turn {
+			continue
+		}
+		kept = append(kept, l)
+		if at := l.opens(now); at.After(now) {
+			wake = earlier(wake, at)
+			continue
+		}
+		waiting, bytes = waiting+l.waiting(), bytes+l.bytes
+		if ready = ready || p.ripe(l, now); !ready {
+			wake = earlier(wake, l.due)
+		}
+	}
+	clear(p.turns[len(kept):])
+	p.turns = kept
+	p.fresh, p.freshLen = waiting, bytes
+	if waiting == 0 || !ready && (p.cfg.Order == OrderStrict || !p.full(waiting, bytes)) {
+		return nil, wake
+	}
+	return p.fill(now), wake
+}
+
+// ripe reports whether what waits in a lane has to wait no longer for others.
+func (p *Producer) ripe(l *lane, now time.Time) bool {
+	return p.hurry > 0 || len(p.room.waiters) > 0 || p.cfg.Linger < 0 || !l.due.After(now) ||
+		p.cfg.Order == OrderStrict && l.bytes >= p.fullBytes()
+}
+
+// fill makes a request of what may be sent now, the lanes by turns; nil if all of it was given up meanwhile.
+func (p *Producer) fill(now time.Time) *flight {
+	f := &flight{began: now}
+	for range len(p.turns) {
+		if f.full(&p.cfg) {
+			break
+		}
+		l := p.turns[0]
+		copy(p.turns, p.turns[1:])
+		p.turns[len(p.turns)-1] = l
+		if p.cfg.Order != OrderStrict || p.ripe(l, now) {
+			p.take(l, f, now)
+		}
+	}
+	if len(f.units) == 0 {
+		return nil
+	}
+	for _, u := range f.units {
+		for _, e := range u.entries {
+			e.state = flying
+			e.attempts++
+			if e.attempts > 1 {
+				p.stats.Retried++
+			}
+		}
+	}
+	p.stats.InFlight++
+	p.stats.Requests++
+	return f
+}
+
+// take moves what a lane may send now into a request, as far as there is room.
+func (p *Producer) take(l *lane, f *flight, now time.Time) {
+	for !f.full(&p.cfg) && l.waiting() > 0 && !l.opens(now).After(now) {
+		room := p.cfg.MaxBatchBytes - f.bytes
+		if len(f.units) == 0 {
+			room = maxRecordBytes
+		}
+		u := p.cut(l, room)
+		if u == nil {
+			f.stuffed = l.waiting() > 0
+			return
+		}
+		l.pace.spend(u.size)
+		f.units = append(f.units, u)
+		f.bytes += u.size
+		if l.waiting() > 0 {
+			l.due = now // what is left has waited long enough
+		}
+	}
+}
+
+// cut takes the next unit out of a lane: a record, or an aggregate. It returns nil if the next does not fit into room
+// bytes, or there is none.
+func (p *Producer) cut(l *lane, room int) *unit {
+	u := &unit{lane: l}
+	for l.waiting() > 0 {
+		c := l.first()
+		c.trim()
+		if c.entries.len() == 0 || p.laneOf(c.entries.first().hash) != l { // it was given up, or the next goes elsewhere
+			p.makeReady(l.pop(), false)
+			continue
+		}
+		if !p.load(u, c, room) {
+			break
+		}
+		l.pop()
+		if !p.cfg.Aggregate {
+			break
+		}
+	}
+	if len(u.entries) == 0 {
+		return nil
+	}
+	return u
+}
+
+// load puts the first records of a chain into a unit, one or, in an aggregate, as many as fit, and reports whether it was
+// any.
+func (p *Producer) load(u *unit, c *chain, room int) bool {
+	n := 0
+	for i := range c.entries.len() {
+		e := c.entries.at(i)
+		if e.state == finished { // it was given up while it waited behind others
+			continue
+		}
+		if n > 0 && p.laneOf(e.hash) != u.lane || !u.add(e, room, &p.cfg) {
+			break
+		}
+		if n = i + 1; !p.cfg.Aggregate {
+			break
+		}
+	}
+	if n == 0 {
+		return false
+	}
+	c.flying = n
+	u.chains = append(u.chains, c)
+	return true
+}

@@ -1,0 +1,332 @@
+package producer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/shoal-stream/shoal/record"
+)
+
+// A flight is one request, or what became of it in parts.
+type flight struct {
+	began   time.Time
+	units   []*unit
+	bytes   int
+	stuffed bool // the next unit did not fit in
+}
+
+func (f *flight) full(c *Config) bool {
+	most := c.MaxBatchRecords
+	if c.Order == OrderStrict {
+		most = 1
+	}
+	return f.stuffed || len(f.units) >= most || f.bytes >= c.MaxBatchBytes
+}
+
+// A unit is one record of the stream: a record that was put, or an aggregate of several.
+type unit struct {
+	lane      *lane
+	entries   []*entry
+	chains    []*chain          // of the entries
+	aggregate *record.Aggregate // of the entries, nil while it is one alone
+	size      int               // data and partition key
+
+	outcome
+}
+
+// An outcome is what an attempt at a unit has come to.
+type outcome struct {
+	shard, sequence string // if it was taken
+	err             error  // else
+	throttled       bool   // by the shard's rate
+	unknown         bool   // there was no answer
+	astray          bool   // it was taken by a shard that some of its records do not belong to
+}
+
+// add puts e into the unit unless that would make it too large.
+func (u *unit) add(e *entry, room int, c *Config) bool {
+	if len(u.entries) == 0 {
+		if u.size = e.size; u.size > room {
+			return false
+		}
+		u.entries = append(u.entries, e)
+		return true
+	}
+	room = min(room, c.AggregateBytes)
+	if u.size >= room {
+		return false
+	}
+	a := u.aggregate
+	if a == nil {
+		a = new(record.Aggregate)
+		a.Add(&u.entries[0].r)
+	}
+	size := a.SizeWith(&e.r) + len(u.entries[0].r.PartitionKey)
+	if size > room {
+		return false
+	}
+	a.Add(&e.r)
+	u.aggregate, u.size = a, size
+	u.entries = append(u.entries, e)
+	return true
+}
+
+// content is the data, partition key and explicit hash key of the unit.
+func (u *unit) content() (data []byte, key, hash *string) {
+	r := &u.entries[0].r
+	if u.aggregate != nil {
+		text := u.entries[0].hash.String()
+		return u.aggregate.Encode(), &r.PartitionKey, &text
+	}
+	if r.ExplicitHashKey != "" {
+		hash = &r.ExplicitHashKey
+	}
+	if r.Data == nil {
+		return []byte{}, &r.PartitionKey, hash // which the SDK wants
+	}
+	return r.Data, &r.PartitionKey, hash
+}
+
+// fly makes the request and takes in its answers.
+func (p *Producer) fly(f *flight) {
+	if p.cfg.Order == OrderStrict {
+		p.putRecord(f.units[0])
+	} else {
+		p.putRecords(f.units)
+	}
+	for _, u := range f.units {
+		if u.err == nil && u.shard != u.lane.shard {
+			poke(p.look)
+			u.astray = p.astray(u)
+		}
+	}
+	p.settle(f)
+}
+
+// astray reports whether an aggregate that was taken by another shard than was expected has records that do not belong
+// there. Amazon's KCL throws such an aggregate away, and relies on the producer to put its records again.
+func (p *Producer) astray(u *unit) bool {
+	if u.aggregate == nil {
+		return false
+	}
+	keys, ok := p.keysOf(u.shard)
+	switch {
+	case !ok:
+		return true // which costs a copy at most
+	case !keys.Contains(u.entries[0].hash):
+		return false // the stream itself distributes its records, whatever their hash keys
+	}
+	return slices.ContainsFunc(u.entries, func(e *entry) bool { return !keys.Contains(e.hash) })
+}
+
+func (p *Producer) putRecord(u *unit) {
+	ctx, cancel := p.clock.WithTimeout(p.life, p.cfg.RequestTimeout, errNoAnswer)
+	defer cancel()
+	in := &kinesis.PutRecordInput{StreamName: p.name, StreamARN: p.arn}
+	in.Data, in.PartitionKey, in.ExplicitHashKey = u.content()
+	p.mu.Lock()
+	if u.lane.newest != "" {
+		in.SequenceNumberForOrdering = aws.String(u.lane.newest)
+	}
+	p.mu.Unlock()
+	out, err := p.api.PutRecord(ctx, in)
+	if err != nil {
+		u.outcome = failed(ctx, err)
+		return
+	}
+	u.outcome = outcome{shard: aws.ToString(out.ShardId), sequence: aws.ToString(out.SequenceNumber)}
+}
+
+// putRecords puts the units in one request. If the service refuses that as such, for one bad record maybe, they are put
+// in halves, so that the others go through.
+func (p *Producer) putRecords(units []*unit) {
+	err := p.putTogether(units)
+	if err == nil {
+		return
+	}
+	if half := len(units) / 2; half > 0 && faulty(err) {
+		p.putRecords(units[:half])
+		p.putRecords(units[half:])
+	}
+}
+
+func (p *Producer) putTogether(units []*unit) error {
+	ctx, cancel := p.clock.WithTimeout(p.life, p.cfg.RequestTimeout, errNoAnswer)
+	defer cancel()
+	in := &kinesis.PutRecordsInput{StreamName: p.name, StreamARN: p.arn, Records: make([]types.PutRecordsRequestEntry, len(units))}
+	for i, u := range units {
+		e := &in.Records[i]
+		e.Data, e.PartitionKey, e.ExplicitHashKey = u.content()
+	}
+	out, err := p.api.PutRecords(ctx, in)
+	if err == nil && len(out.Records) != len(units) {
+		err = fmt.Errorf("the answer has %d results for %d records", len(out.Records), len(units))
+	}
+	if err != nil {
+		o := failed(ctx, err)
+		for _, u := range units {
+			u.outcome = o
+		}
+		return err
+	}
+	for i, u := range units {
+		r := &out.Records[i]
+		if r.ErrorCode == nil && r.ShardId != nil && r.SequenceNumber != nil {
+			u.outcome = outcome{shard: *r.ShardId, sequence: *r.SequenceNumber}
+			continue
+		}
+		code := aws.ToString(r.ErrorCode)
+		u.outcome = outcome{
+			err:       &smithy.GenericAPIError{Code: code, Message: aws.ToString(r.ErrorMessage), Fault: smithy.FaultServer},
+			throttled: code == throughputExceeded,
+		}
+	}
+	return nil
+}
+
+// settle hands on what was acknowledged or has to be given up, and puts the rest back.
+func (p *Producer) settle(f *flight) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stats.InFlight--
+	now := p.clock.Now()
+	p.settleLanes(f)
+	for _, u := range f.units {
+		again := u.err != nil || u.astray
+		for i, e := range u.entries {
+			e.unknown = e.unknown || u.unknown
+			if again {
+				p.retry(e, &u.outcome, now)
+				continue
+			}
+			e.ack = Ack{
+				Shard: u.shard, SequenceNumber: record.SequenceNumber(u.sequence), SubSequenceNumber: uint64(i),
+				Aggregated: u.aggregate != nil, Attempts: e.attempts,
+			}
+			p.stats.Put++
+			p.answer(e)
+		}
+		for _, c := range u.chains {
+			if !again {
+				for range c.flying {
+					c.pop()
+				}
+			}
+			c.flying = 0
+			p.makeReady(c, again)
+		}
+	}
+	poke(p.wake)
+}
+
+// settleLanes lets lanes rest that refused records, and counts.
+func (p *Producer) settleLanes(f *flight) {
+	type tally struct{ taken, refused, throttled int }
+	tallies := map[*lane]*tally{}
+	unanswered := false
+	for _, u := range f.units {
+		t := tallies[u.lane]
+		if t == nil {
+			t = new(tally)
+			tallies[u.lane] = t
+		}
+		switch {
+		case u.throttled:
+			p.stats.Throttled++
+			t.throttled++
+			t.refused++
+		case u.err != nil:
+			t.refused++
+		default:
+			t.taken++
+			if u.shard != u.lane.shard {
+				p.stats.Mispredicted++
+			} else {
+				u.lane.newest = u.sequence
+			}
+		}
+		unanswered = unanswered || u.unknown
+	}
+	if unanswered {
+		p.stats.Unanswered++
+	}
+	for l, t := range tallies {
+		if t.refused > 0 {
+			l.refuse(p.clock, f.began, t.throttled > 0, t.taken > 0)
+		} else {
+			l.accept()
+		}
+	}
+}
+
+// retry queues a record again, unless its time is over or the service would say the same again.
+func (p *Producer) retry(e *entry, o *outcome, now time.Time) {
+	if e.last = o.err; o.astray {
+		e.last, e.unknown = errAstray, true
+	}
+	switch {
+	case p.given != nil:
+		p.fail(e, p.given)
+	case e.cancelled != nil:
+		p.fail(e, e.cancelled)
+	case lasting(o.err):
+		p.fail(e, o.err)
+	case !e.put.Add(p.cfg.Deadline).After(now):
+		p.fail(e, ErrExpired)
+	default:
+		e.state = queued
+	}
+}
+
+// errAstray is the last error of records whose aggregate came into a wrong shard.
+var errAstray = errors.New("the aggregate of the record was put into a shard that has since been split or merged")
+
+const throughputExceeded = "ProvisionedThroughputExceededException"
+
+// failed is the outcome of a request that returned an error.
+func failed(ctx context.Context, err error) outcome {
+	var api smithy.APIError
+	answered := errors.As(err, &api) && api.ErrorFault() == smithy.FaultClient
+	if ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+	}
+	return outcome{err: err, throttled: answered && api.ErrorCode() == throughputExceeded, unknown: !answered}
+}
+
+// lasting tells whether the service will say the same again: it refuses the request as such, and not for its load.
+func lasting(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) || api.ErrorFault() != smithy.FaultClient {
+		return false
+	}
+	switch api.ErrorCode() {
+	case throughputExceeded, "LimitExceededException", "ThrottlingException", "Throttling", "KMSThrottlingException",
+		"RequestTimeout", "RequestExpired", "ExpiredToken", "ExpiredTokenException", "ExpiredNextTokenException",
+		"ResourceInUseException":
+		return false
+	default:
+		return true
+	}
+}
+
+// faulty tells whether an error may come from a single record of several.
+func faulty(err error) bool {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return false
+	}
+	switch api.ErrorCode() {
+	case "InvalidArgumentException", "ValidationException", "SerializationException":
+		return true
+	default:
+		return false
+	}
+}
