@@ -1,0 +1,191 @@
+package archive
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-stream/shoal/examples/s3archive/format"
+	"github.com/shoal-stream/shoal/examples/s3archive/prefix"
+	"github.com/shoal-stream/shoal/lease/memory"
+	"github.com/shoal-stream/shoal/worker"
+	"github.com/shoal-stream/shoal/worker/memstream"
+)
+
+// A shelf is a store in memory. fault, if set, is asked before each attempt whether it is to be applied and with what
+// error it is to be answered.
+type shelf struct {
+	mu      sync.Mutex
+	objects map[string]stored
+	fault   func(key string) (apply bool, err error)
+}
+
+type stored struct {
+	body []byte
+	meta Meta
+}
+
+func newShelf() *shelf { return &shelf{objects: map[string]stored{}} }
+
+func (s *shelf) Create(_ context.Context, key string, body io.ReaderAt, size int64, m Meta) (*Meta, error) {
+	apply, answer := true, error(nil)
+	if s.fault != nil {
+		apply, answer = s.fault(key)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if old, ok := s.objects[key]; ok {
+		if answer != nil {
+			return nil, answer
+		}
+		return &old.meta, nil
+	}
+	if apply {
+		b, err := io.ReadAll(io.NewSectionReader(body, 0, size))
+		if err != nil {
+			return nil, err
+		}
+		s.objects[key] = stored{b, m}
+	}
+	return nil, answer
+}
+
+func (s *shelf) keys() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.objects))
+}
+
+// lines are the lines of all objects whose key begins with prefix, in the order of the keys.
+func (s *shelf) lines(t *testing.T, f format.Format, prefix string) []string {
+	t.Helper()
+	var all []string
+	for _, key := range s.keys() {
+		if !strings.HasPrefix(key, prefix) {
+			continue
+		}
+		body := s.objects[key].body
+		for content, err := range f.Decode(bytes.NewReader(body), int64(len(body))) {
+			if err != nil {
+				t.Fatalf("%s: %v", key, err)
+			}
+			all = append(all, string(content))
+		}
+	}
+	return all
+}
+
+func mustParse(t *testing.T, text string) *prefix.Template {
+	t.Helper()
+	p, err := prefix.Parse(text, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func mustFormat(t *testing.T, name string, c format.Compression) format.Format {
+	t.Helper()
+	f, err := format.New(name, nil, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// config is an archiver's configuration with JSON lines on a shelf.
+func config(t *testing.T, s Store) Config {
+	return Config{
+		Store: s, Prefix: mustParse(t, "records/!{timestamp:yyyy/MM/dd/HH}/"),
+		ErrorPrefix: mustParse(t, "errors/!{firehose:error-output-type}/"),
+		Format:      mustFormat(t, "jsonl", format.Gzip), Compression: format.Gzip,
+	}
+}
+
+// archive runs a worker with an archiver until the test's function returns.
+func archive(t *testing.T, cfg Config, stream worker.Stream, during func()) {
+	t.Helper()
+	a, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := worker.New(worker.Config{
+		Application: "archive", Streams: []worker.Stream{stream}, Leases: memory.New(), NewProcessor: a.NewProcessor,
+		IdleCall: time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	during()
+	stop()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if used := a.budget.used; used != 0 {
+		t.Errorf("after the end %d bytes are still held", used)
+	}
+}
+
+func put(stream *memstream.Stream, n int) []string {
+	var want []string
+	for i := range n {
+		want = append(want, fmt.Sprintf(`{"n":%d}`, i))
+		stream.Put("key", []byte(want[i]))
+	}
+	return want
+}
+
+func TestAQuietShardIsStoredWhenItsTimeHasCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		stream := memstream.New("s", 1, memstream.Options{})
+		want := put(stream, 3)
+		cfg := config(t, s)
+		cfg.MaxAge = 20 * time.Second
+		archive(t, cfg, stream, func() {
+			time.Sleep(19 * time.Second)
+			synctest.Wait()
+			if got := s.keys(); len(got) != 0 {
+				t.Errorf("too early: %q", got)
+			}
+			time.Sleep(4 * time.Second)
+			synctest.Wait()
+			if got := s.lines(t, cfg.Format, "records/"); !slices.Equal(got, want) {
+				t.Errorf("stored %q, want %q", got, want)
+			}
+		})
+	})
+}
+
+func TestLostRequestsAndAnswersAreTriedAgainAndRepeatNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		tries := 0
+		s.fault = func(string) (bool, error) {
+			tries++
+			return tries%3 == 0, map[bool]error{true: nil, false: io.ErrUnexpectedEOF}[tries%4 == 0]
+		}
+		stream := memstream.New("s", 2, memstream.Options{})
+		cfg := config(t, s)
+		cfg.MaxRecords = 7
+		want := put(stream, 100)
+		archive(t, cfg, stream, func() {
+			time.Sleep(5 * time.Minute)
+			synctest.Wait()
+		})
+		if got := s.lines(t, cfg.Format, "records/"); !slices.Equal(got, want) {
+			t.Errorf("stored %d lines %q, want %d", len(got), got, len(want))
+		}
+	})
+}

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/examples/s3archive/archive"
+	"github.com/shoal-stream/shoal/lease/dynamo"
+	"github.com/shoal-stream/shoal/worker"
+	"github.com/shoal-stream/shoal/worker/kinesisstream"
+)
+
+// newWorker makes a worker that archives: this is all that it takes.
+func (c *connection) newWorker(log *zap.Logger, hooks worker.Hooks) (*worker.Worker, error) {
+	c.config.Logger = log
+	a, err := archive.New(c.config)
+	if err != nil {
+		return nil, err
+	}
+	start, err := c.s.position(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return worker.New(worker.Config{
+		Application:   c.s.application(),
+		Streams:       []worker.Stream{kinesisstream.New(c.kinesis, c.s.stream)},
+		Leases:        dynamo.New(c.tables, c.s.application()),
+		NewProcessor:  a.NewProcessor,
+		Start:         start,
+		WorkerID:      c.s.worker,
+		LeaseDuration: c.s.lease,
+		IdleCall:      time.Second, // tells that the last aggregate is whole
+		Logger:        log,
+		Hooks:         hooks,
+	})
+}
+
+// work archives until ctx ends.
+func (c *connection) work(ctx context.Context, out io.Writer) error {
+	log, err := zap.NewProduction()
+	if err != nil {
+		return err
+	}
+	w, err := c.newWorker(log, worker.Hooks{})
+	if err != nil {
+		return err
+	}
+	return w.Run(ctx)
+}
