@@ -300,7 +300,7 @@ func TestUnitsAreCounted(t *testing.T) {
 	must(t, s.Open(t.Context()))
 	ctx := t.Context()
 	must(t, s.Create(ctx, lease.Lease{Key: "a", Shard: "a", Checkpoint: record.TrimHorizon})) // 1
-	l, err := s.Get(ctx, "a")                                                                // 1, being consistent
+	l, err := s.Get(ctx, "a")                                                                 // 1, being consistent
 	must(t, err)
 	l, err = s.Take(ctx, l, "me") // 1, and 1 for the index
 	must(t, err)

@@ -128,7 +128,7 @@ func (s *Store) lookForOldTables(ctx context.Context) error {
 		case errors.As(err, &missing):
 			continue
 		case err != nil:
-			return fmt.Errorf("look for table %q of KCL 3.0 to 3.4: %w", p.table, err)
+			return fmt.Errorf("look for table %q of KCL 3.0 to 3.4 (with NoOldTables nothing looks for it): %w", p.table, err)
 		}
 		if err := checkKey(out.Table, p.keyAttr); err != nil {
 			return fmt.Errorf("table %q of KCL 3.0 to 3.4: %w", p.table, err)

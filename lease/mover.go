@@ -1,0 +1,24 @@
+package lease
+
+import "context"
+
+// A TableMover is a Store of an application that may still have the tables of KCL 3.0 to 3.4 beside its lease table. Its
+// methods are the steps by which a leader of KCL 3.5 brings everything into one (TableMigrationStateMachineImpl.java); when
+// to take which is the leader's business. They can be repeated when an answer was lost.
+type TableMover interface {
+	// Apart reports whether there are such tables in use: they are there, and SingleTable was not TableComplete when it
+	// was last read.
+	Apart() bool
+	// Leftovers returns how many items of the old coordinator table are still to be moved, and the Member items in the
+	// old table of workers.
+	Leftovers(ctx context.Context) (items int, members []Member, err error)
+	// MoveItems moves them. Condition of each batch: the owner of held has the lock, and the items have not changed;
+	// else ErrConflict.
+	MoveItems(ctx context.Context, held Lock) error
+	// Withdraw removes the item of SingleTable. Condition: its State is that of seen.
+	Withdraw(ctx context.Context, seen Migration) error
+	// Complete writes TableComplete into both tables. Condition: the owner of held has the lock, and the state is
+	// TablePending, else ErrConflict. From then on the lock is another one, in the lease table: the old one is to be given
+	// up with DeleteLeader.
+	Complete(ctx context.Context, held Lock, by string) error
+}
