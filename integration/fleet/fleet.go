@@ -23,6 +23,8 @@ type Config struct {
 	// Lease is the lease duration of all workers, and LeaderLease and LeaderHeartbeat those of Java's lock; zero is
 	// the default of each library.
 	Lease, LeaderLease, LeaderHeartbeat time.Duration
+	// ShardSync is Java's pause after it has listed shards, as in kclworker.Settings.
+	ShardSync time.Duration
 	// Fault is planted in all Go workers.
 	Fault string
 	// Say is told what happens; nil is silent.

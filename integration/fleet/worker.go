@@ -60,7 +60,7 @@ func (f *Fleet) JavaVersion(ctx context.Context, name, version string) (*Worker,
 	}
 	w.from = w.count()
 	settings := kclworker.Settings{
-		Endpoint: f.site.URL, Stream: f.Name, App: f.Name, Worker: name, Output: w.output, Failover: f.Lease,
+		Endpoint: f.site.URL, Stream: f.Name, App: f.Name, Worker: name, Output: w.output, Failover: f.Lease, ShardSync: f.ShardSync,
 	}
 	if version != kclworker.Second { // which has no leader
 		settings.LeaderLease, settings.LeaderHeartbeat = f.LeaderLease, f.LeaderHeartbeat

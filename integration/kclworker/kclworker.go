@@ -55,6 +55,9 @@ type Settings struct {
 	Fanout bool
 	// Failover is the lease duration, Idle the time between reads.
 	Failover, Idle time.Duration
+	// ShardSync is how long the library pauses after it has listed shards: by default a minute, which a new application
+	// waits before its first record.
+	ShardSync time.Duration
 	// LeaderLease and LeaderHeartbeat are of the leader's lock.
 	LeaderLease, LeaderHeartbeat time.Duration
 }
@@ -69,7 +72,8 @@ func (s Settings) Start() string {
 		flag string
 		d    time.Duration
 	}{
-		{"-failover-ms", s.Failover}, {"-idle-ms", s.Idle}, {"-leader-lease-ms", s.LeaderLease}, {"-leader-heartbeat-ms", s.LeaderHeartbeat},
+		{"-failover-ms", s.Failover}, {"-idle-ms", s.Idle}, {"-shard-sync-ms", s.ShardSync},
+		{"-leader-lease-ms", s.LeaderLease}, {"-leader-heartbeat-ms", s.LeaderHeartbeat},
 	} {
 		if d.d > 0 {
 			words = append(words, d.flag, fmt.Sprint(d.d.Milliseconds()))

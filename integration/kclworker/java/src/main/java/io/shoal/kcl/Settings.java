@@ -26,7 +26,7 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
  * What a worker is told. Everything that has no flag is as KCL sets it.
  *
  * <pre>-endpoint URL -stream NAME -app NAME -worker ID -output FILE [-mode polling|fanout] [-failover-ms N] [-idle-ms N]
- * [-leader-lease-ms N] [-leader-heartbeat-ms N]</pre>
+ * [-shard-sync-ms N] [-leader-lease-ms N] [-leader-heartbeat-ms N]</pre>
  */
 final class Settings {
     private static final Region REGION = Region.US_EAST_1;
@@ -88,6 +88,9 @@ final class Settings {
     private LeaseManagementConfig leases(LeaseManagementConfig config) {
         if (flags.containsKey("-failover-ms")) {
             config.failoverTimeMillis(Long.parseLong(flags.get("-failover-ms")));
+        }
+        if (flags.containsKey("-shard-sync-ms")) {
+            config.shardSyncIntervalMillis(Long.parseLong(flags.get("-shard-sync-ms")));
         }
         if (flags.containsKey("-leader-lease-ms")) {
             set(config, "dynamoDbLockBasedLeaderLeaseDurationInMillis", long.class, Long.valueOf(flags.get("-leader-lease-ms")));
