@@ -137,6 +137,7 @@ type tally struct {
 	has     int           // unfinished leases
 	expired int           // of them
 	overdue time.Duration // for how long all of them have been expired
+	silent  float64       // the part of its endurance for which even the liveliest of them has stood still
 	renewed bool          // one of them, since the last survey
 }
 
@@ -170,7 +171,10 @@ func (c *Census) readLeases(r *Round) map[string]*tally {
 			t = new(tally)
 			tallies[l.Holder()] = t
 		}
-		t.has++
+		part := float64(still) / float64(endurance(d, was.fresh))
+		if t.has++; t.has == 1 || part < t.silent {
+			t.silent = part
+		}
 		t.renewed = t.renewed || renewed
 		if overdue := still - endurance(d, was.fresh); overdue >= 0 {
 			if t.expired++; t.expired == 1 || overdue < t.overdue {
@@ -253,7 +257,7 @@ func (c *Census) readMembers(r *Round, tallies map[string]*tally, wall time.Time
 		case quiet >= memberStale, is.old && r.now.Sub(is.first) >= memberLife:
 			r.Stale = append(r.Stale, m)
 			is.living = false
-		case is.ignored, quiet > memberLife, is.away > 0, failing(m):
+		case is.ignored, quiet > memberLife, is.away > 0, failing(m), silent(tallies[m.Worker]):
 			is.living = false
 		default:
 			if !is.living {
@@ -304,6 +308,10 @@ func (is *sighting) judge(t *tally, changed bool, quiet time.Duration) {
 		is.away = 1 << min(is.strikes-1, 6)
 	}
 }
+
+// silent says that a worker with leases has renewed none of them for longer than a live one would take: it is given
+// nothing more until it does.
+func silent(t *tally) bool { return t != nil && t.silent >= 0.6 }
 
 // failing says, as KCL does, that a worker whose last capture of a metric failed is given nothing.
 func failing(m lease.Member) bool {
