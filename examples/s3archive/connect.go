@@ -3,21 +3,26 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"go.uber.org/zap"
 
 	"github.com/shoal-stream/shoal/examples/s3archive/archive"
 	"github.com/shoal-stream/shoal/examples/s3archive/verify"
 	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/plainbody"
 )
 
@@ -69,6 +74,56 @@ func env(name, otherwise string) string {
 		return v
 	}
 	return otherwise
+}
+
+// prepare finds out whether the store can carry an archive and puts the marker into its folder. It asks again while the
+// store or the stream cannot be reached.
+func (c *connection) prepare(ctx context.Context, log *zap.Logger) error {
+	for attempt := 1; ; attempt++ {
+		err := c.tryPrepare(ctx, log)
+		if err == nil || errors.Is(err, archive.ErrRefused) || errors.Is(err, archive.ErrClaimed) || errors.Is(err, archive.ErrUnconditional) || isNotFound(err) {
+			return err
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		log.Warn("not ready; tried again", zap.Int("attempt", attempt), zap.Error(err))
+		var real clock.Clock
+		if err := real.Sleep(ctx, real.Backoff(attempt, 100*time.Millisecond, 10*time.Second)); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *connection) tryPrepare(ctx context.Context, log *zap.Logger) error {
+	err := c.store.Probe(ctx, archive.Folder(c.config.Prefix), c.config.Clock)
+	if errors.Is(err, archive.ErrUnconditional) && c.s.unsafeStore {
+		log.Warn("the store cannot keep records once; -unsafe-store says to go on", zap.Error(err))
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if !c.store.Parts {
+		log.Info("the store has no conditional completion of parts: objects are kept below 16 MiB")
+		c.config.MaxBytes = min(c.s.maxBytes, 15<<20)
+	}
+	stream, err := c.kinesis.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: &c.s.stream})
+	if err != nil {
+		return fmt.Errorf("look at the stream: %w", err)
+	}
+	summary := stream.StreamDescriptionSummary
+	return c.store.Claim(ctx, c.config.Prefix, archive.Marker{
+		Application: c.s.app, Epoch: c.s.epoch, Stream: aws.ToString(summary.StreamARN), Created: aws.ToTime(summary.StreamCreationTimestamp).UTC(),
+		Prefix: c.s.prefix, ErrorPrefix: c.s.errorPrefix, Query: c.s.query, Transform: c.s.transform, Zone: c.s.zone,
+		Format: c.s.format, Columns: c.s.columns, Compression: c.s.compression,
+	})
+}
+
+// isNotFound reports whether there is no such stream.
+func isNotFound(err error) bool {
+	var gone *types.ResourceNotFoundException
+	return errors.As(err, &gone)
 }
 
 // verify compares the stream with the bucket and prints what it finds.

@@ -58,7 +58,6 @@ func demonstrate(ctx context.Context, s *settings, out io.Writer) (ok bool, err 
 	s.stream, s.bucket = demoStream, demoBucket
 	s.lease = 2 * time.Second
 	s.maxAge = 2 * time.Second
-	s.maxBytes = min(s.maxBytes, 15<<20)
 	bucket, err := inProcess(s.bucket)
 	if err != nil {
 		return false, err
@@ -92,6 +91,9 @@ func (d *demonstration) play(ctx context.Context) error {
 		return fmt.Errorf("create the stream: %w", err)
 	}
 	d.say("a stream of %d shards, %d flights, two workers", demoShards, len(flights))
+	if err := d.prepare(ctx, zap.NewNop()); err != nil {
+		return err
+	}
 	first, second := d.member("one"), d.member("two")
 	for _, m := range []*member{first, second} {
 		if err := m.start(ctx, cancel); err != nil {
@@ -229,6 +231,7 @@ func (d *demonstration) member(name string) *member {
 func (m *member) start(ctx context.Context, fail context.CancelCauseFunc) error {
 	settings := *m.d.s
 	settings.worker = m.name
+	settings.maxBytes = m.d.config.MaxBytes // what the probe has found to be right
 	c, err := newConnection(&settings, m.wired(m.d.stream), m.wired(m.d.bucket))
 	if err != nil {
 		return err

@@ -44,6 +44,9 @@ func (c *connection) work(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := c.prepare(ctx, log); err != nil {
+		return err
+	}
 	w, err := c.newWorker(log, worker.Hooks{})
 	if err != nil {
 		return err
