@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -399,4 +400,58 @@ func (d denying) Do(r *http.Request) (*http.Response, error) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return d.HTTPClient.Do(r)
+}
+
+// Each step of the migration can be lost on its way or have its answer lost; the same step once more settles it.
+func TestEachStepOfAMigrationMayFailInTwoWays(t *testing.T) {
+	for name, test := range map[string]struct {
+		state, op string
+		step      func(ctx context.Context, s *dynamo.Store, held lease.Lock) error
+		again     error // what it gives when it was done already
+		want      string
+	}{
+		"MoveItems": {lease.TableDeployed, "TransactWriteItems",
+			func(ctx context.Context, s *dynamo.Store, held lease.Lock) error { return s.MoveItems(ctx, held) },
+			nil, "leases [Migration3.0], coordinators [Leader TableMigration3.5], workers []"},
+		"Complete": {lease.TablePending, "TransactWriteItems",
+			func(ctx context.Context, s *dynamo.Store, held lease.Lock) error { return s.Complete(ctx, held, "w1") },
+			nil, "leases [TableMigration3.5], coordinators [Leader Migration3.0 TableMigration3.5], workers []"},
+		"Withdraw": {lease.TableInit, "DeleteItem",
+			func(ctx context.Context, s *dynamo.Store, _ lease.Lock) error {
+				return s.Withdraw(ctx, tables(lease.TableInit))
+			},
+			lease.ErrNotFound, "leases [], coordinators [Leader Migration3.0], workers []"},
+	} {
+		for _, applied := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, applied %v", name, applied), func(t *testing.T) {
+				var cut atomic.Bool
+				client := serve(t, localstream.Options{Fault: func(c localstream.Call) localstream.Fault {
+					hit := c.Operation == test.op && cut.CompareAndSwap(true, false)
+					return localstream.Fault{CutBefore: hit && !applied, CutAfter: hit && applied}
+				}})
+				makeTable(t, client, coordinatorTable, "key")
+				makeTable(t, client, metricsTable, "wid")
+				s := open(t, client)
+				held := lease.Lock{Owner: "w1", Version: "v1", Duration: time.Second}
+				must(t, s.PutLeader(t.Context(), lease.Lock{}, held))
+				must(t, s.PutMigration(t.Context(), lease.Migration{}, lease.Migration{Key: lease.ClientVersion, State: lease.Client3X, By: "w", At: noon}))
+				must(t, s.PutMigration(t.Context(), lease.Migration{}, tables(test.state)))
+				cut.Store(true)
+				err := test.step(t.Context(), s, held)
+				if err == nil || errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrThrottled) {
+					t.Fatalf("it = %v, want an error that leaves the outcome open", err)
+				}
+				want := test.again
+				if !applied {
+					want = nil
+				}
+				if err := test.step(t.Context(), s, held); !errors.Is(err, want) {
+					t.Errorf("once more = %v, want %v", err, want)
+				}
+				if got := where(t, client); got != test.want {
+					t.Errorf("%s\nwant %s", got, test.want)
+				}
+			})
+		}
+	}
 }
