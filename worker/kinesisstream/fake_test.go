@@ -118,7 +118,14 @@ func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	c := call{op: strings.TrimPrefix(req.Header.Get("X-Amz-Target"), "Kinesis_20131202.")}
-	if err := json.Unmarshal(body, &c.in); err != nil {
+	media := req.Header.Get("Content-Type")
+	if media == cborMedia {
+		body, err = fromCBOR(body)
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &c.in)
+	}
+	if err != nil {
 		f.t.Errorf("request %s: %v", body, err)
 	}
 	f.mu.Lock()
@@ -136,11 +143,14 @@ func (f *fake) RoundTrip(req *http.Request) (*http.Response, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	return f.write(r), nil
+	return f.write(r, media), nil
 }
 
-func (f *fake) write(r *reply) *http.Response {
-	resp := &http.Response{StatusCode: max(200, r.status), Header: http.Header{"Content-Type": {"application/x-amz-json-1.1"}}}
+// cborMedia is the media type of requests in CBOR, which are answered in it.
+const cborMedia = "application/x-amz-cbor-1.1"
+
+func (f *fake) write(r *reply, media string) *http.Response {
+	resp := &http.Response{StatusCode: max(200, r.status), Header: http.Header{"Content-Type": {media}}, ContentLength: -1}
 	if !f.noDate {
 		resp.Header.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	}
@@ -149,6 +159,9 @@ func (f *fake) write(r *reply) *http.Response {
 		resp.StatusCode = max(400, r.status)
 	}
 	text, err := json.Marshal(r.body)
+	if err == nil && media == cborMedia {
+		text, err = toCBOR(text)
+	}
 	if err != nil {
 		f.t.Error(err)
 	}

@@ -18,12 +18,15 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	for how, name := range map[string]string{"by name": "s", "by ARN": streamARN} {
+	for how, c := range map[string]struct {
+		name string
+		sdk  bool
+	}{"by name": {"s", false}, "by ARN": {streamARN, false}, "in JSON": {"s", true}} {
 		t.Run(how, func(t *testing.T) {
 			streamtest.Run(t, func(t *testing.T, shards int) streamtest.Backend {
 				f := newFake(t, shards)
 				return streamtest.Backend{
-					Stream: New(f.client(), name, Options{Limit: streamtest.PageRecords}),
+					Stream: New(f.client(), c.name, Options{Limit: streamtest.PageRecords, SDKCodec: c.sdk}),
 					Put: func(t *testing.T, h record.HashKey, data string) (string, record.SequenceNumber) {
 						id, seq, err := f.stream.PutTo(h, "key", []byte(data))
 						if err != nil {
