@@ -41,10 +41,13 @@ const gain = 0.75
 // rest is for how long a lease is not asked back by the worker that had it before.
 const rest = time.Minute
 
-// place gives away what can be had, the heaviest first.
+// place gives away what can be had, the heaviest first, so that the light ones even out.
 func (f *field) place() {
 	slices.SortFunc(f.free, func(a, b int) int {
-		return cmp.Or(cmp.Compare(f.loads[b], f.loads[a]), cmp.Compare(f.r.Still[f.lease(b).Key], f.r.Still[f.lease(a).Key]), cmp.Compare(f.lease(a).Key, f.lease(b).Key))
+		if c := cmp.Compare(f.loads[b], f.loads[a]); c != 0 {
+			return c
+		}
+		return cmp.Compare(f.lease(a).Key, f.lease(b).Key)
 	})
 	holders := f.parents()
 	for _, i := range f.free {
@@ -134,20 +137,26 @@ const tiny = 1e-9
 // coarse makes levels that differ by no more than sums may be off equal, nearly always.
 func coarse(level float64) float64 { return math.Round(level / tiny) }
 
+// margin keeps the fleet within the threshold in truth, and not only as far as it can be told.
+const margin = 0.9
+
 // threshold is how far a level may be from the mean before leases move. What is merely counted is spread to within one.
 func (f *field) threshold() float64 {
 	if f.even {
 		return tiny
 	}
-	return float64(f.cfg.Threshold) / 100
+	return margin * float64(f.cfg.Threshold) / 100
 }
 
 // balance asks for leases until every worker is within the threshold, or cannot be brought there.
 func (f *field) balance() {
-	for len(f.moves.Ask) < asksAtOnce {
+	for sorted := false; len(f.moves.Ask) < asksAtOnce; sorted = true {
 		h, above := f.outlier()
 		if h == nil {
 			return
+		}
+		if !sorted {
+			f.sortMine()
 		}
 		h.done = true
 		if above {
@@ -192,8 +201,13 @@ func (f *field) unload(h *host) {
 	for len(f.moves.Ask) < asksAtOnce && f.giveOne(h, func(to *host) float64 { return min(h.surplus(aim), to.room(1)) }) {
 		moved++
 	}
-	if moved == 0 && (f.even || !f.cfg.NoOvershoot) {
-		f.overshoot(h, f.emptiest(h))
+	if moved > 0 || (f.even || !f.cfg.NoOvershoot) && f.overshoot(h, f.emptiest(h)) {
+		return
+	}
+	for _, to := range f.emptiest(h) {
+		if f.exchange(h, to) {
+			return
+		}
 	}
 }
 
@@ -216,11 +230,11 @@ func (f *field) fill(h *host) {
 			moved++
 		}
 	}
-	if moved > 0 || f.cfg.NoOvershoot && !f.even {
+	if moved > 0 {
 		return
 	}
 	for _, from := range f.fullest(h) {
-		if f.overshoot(from, []*host{h}) {
+		if (f.even || !f.cfg.NoOvershoot) && f.overshoot(from, []*host{h}) || f.exchange(from, h) {
 			return
 		}
 	}
@@ -266,8 +280,7 @@ func (f *field) may(i int, from, to *host) bool {
 	load, gap := f.loads[i], from.level(0)-to.level(0)
 	over := !from.fits(0) && to.level(load) <= 1+f.threshold()
 	alike := to.level(load)-to.level(0) <= gain*gap && from.level(0)-from.level(-load) <= gain*gap
-	p := f.past(i)
-	return (over || alike) && to.fits(load) && f.mayHave(to, i) && !(p.from == to.name && p.ago < rest)
+	return (over || alike) && to.fits(load) && f.mayHave(to, i) && !f.wasAt(i, to)
 }
 
 func (f *field) ask(h *host, k int, to *host) {

@@ -303,7 +303,7 @@ func (is *sighting) judge(t *tally, changed bool, quiet time.Duration) {
 	case t == nil:
 	case t.renewed:
 		is.strikes, is.away = 0, 0
-	case t.expired == t.has && quiet > t.overdue && is.away == 0 && is.living:
+	case t.expired == t.has && quiet > t.overdue && is.away == 0:
 		is.strikes++
 		is.away = 1 << min(is.strikes-1, 6)
 	}

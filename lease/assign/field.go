@@ -31,14 +31,14 @@ type host struct {
 	count  int
 	load   float64
 	kbps   float64
-	mine   []int // the places of leases that can be asked for, the heaviest first
+	mine   []int // the places of leases that can be asked for, after sortMine the heaviest first
 	gauges []gauge
 	done   bool // has been looked at in this round
 }
 
 // perLease is what a lease costs beside the data that it delivers: so a fleet without traffic is spread by count, and a
 // trickle in one shard does not chase the others away.
-const perLease = 1
+const perLease = 0.25
 
 // soon is the part of the lease duration after which a silent lease is suspect. Who renews thrice in a duration is
 // never seen silent for so long, unless late.
@@ -55,12 +55,23 @@ func newField(r *Round, cfg Config, seed uint64) *field {
 		f.sort(i)
 	}
 	f.measure()
+	return f
+}
+
+// sortMine puts every host's leases in order, equal ones in one that is the same for all leaders with one seed.
+func (f *field) sortMine() {
+	draws := make([]uint64, len(f.r.Leases))
 	for _, h := range f.hosts {
+		for _, i := range h.mine {
+			draws[i] = f.draw(i, "")
+		}
 		slices.SortFunc(h.mine, func(a, b int) int {
-			return cmp.Or(cmp.Compare(f.loads[b], f.loads[a]), cmp.Compare(f.draw(a, ""), f.draw(b, "")), cmp.Compare(r.Leases[a].Key, r.Leases[b].Key))
+			if c := cmp.Compare(f.loads[b], f.loads[a]); c != 0 {
+				return c
+			}
+			return cmp.Or(cmp.Compare(draws[a], draws[b]), cmp.Compare(f.lease(a).Key, f.lease(b).Key))
 		})
 	}
-	return f
 }
 
 // past is what time tells of a lease; nothing, if the round was not made by a Census.
@@ -175,6 +186,12 @@ func (h *host) level(more float64) float64 {
 		level = max(level, g.at+g.per*more)
 	}
 	return level
+}
+
+// slope is what a unit of load adds to the level.
+func (h *host) slope() float64 {
+	fullest := slices.MaxFunc(h.gauges, func(a, b gauge) int { return cmp.Compare(a.at, b.at) })
+	return fullest.per
 }
 
 // fits says whether h stays within its limits with load more.

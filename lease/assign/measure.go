@@ -105,14 +105,14 @@ func (f *field) gauge(metric string, average float64) {
 }
 
 func (f *field) readings(metric string) []reading {
-	held := f.holdings()
+	shown := f.shown()
 	readings := make([]reading, 0, len(f.hosts))
 	for k, m := range f.r.Alive {
 		values, ok := m.Metrics[metric]
 		if !ok {
 			continue
 		}
-		r := reading{h: f.hosts[k], value: f.average(values), load: f.shown(f.hosts[k], held[m.Worker]), limit: 100}
+		r := reading{h: f.hosts[k], value: f.average(values), load: max(shown[m.Worker], 0), limit: 100}
 		if limit := m.Limits[metric]; limit > 0 {
 			r.limit = limit
 		}
@@ -136,20 +136,23 @@ func (f *field) average(values []float64) float64 {
 	return average
 }
 
-// shown is the load of h that its reports show: what it holds, less what came since the last of them or in part, and
-// with what left likewise.
-func (f *field) shown(h *host, load float64) float64 {
-	reports := f.r.reports[h.name]
-	for _, s := range f.r.shifts {
-		switch {
-		case s.to == s.from:
-		case s.to == h.name:
-			load -= (s.kbps + perLease) * f.unseen(reports, f.r.now.Sub(s.at))
-		case s.from == h.name:
-			load += (s.kbps + perLease) * f.unseen(reports, f.r.now.Sub(s.at))
+// shown is the load of each worker that its reports show: what it holds, less what came since the last of them or in
+// part, and with what left likewise.
+func (f *field) shown() map[string]float64 {
+	shown := make(map[string]float64, len(f.hosts))
+	for i := range f.r.Leases {
+		if l := f.lease(i); !l.Finished() {
+			shown[l.Holder()] += f.loads[i]
 		}
 	}
-	return max(load, 0)
+	for _, s := range f.r.shifts {
+		if s.to != s.from {
+			ago := f.r.now.Sub(s.at)
+			shown[s.to] -= (s.kbps + perLease) * f.unseen(f.r.reports[s.to], ago)
+			shown[s.from] += (s.kbps + perLease) * f.unseen(f.r.reports[s.from], ago)
+		}
+	}
+	return shown
 }
 
 // unseen is the part of a change, that long ago, which a worker's reports do not show yet. The first report after it
@@ -166,16 +169,4 @@ func (f *field) unseen(reports []time.Duration, ago time.Duration) float64 {
 		}
 	}
 	return part
-}
-
-// holdings is the load that each worker processes now, hand-overs not yet done.
-func (f *field) holdings() map[string]float64 {
-	held := make(map[string]float64, len(f.hosts))
-	for i := range f.r.Leases {
-		l := f.lease(i)
-		if holder := l.Holder(); holder != "" && !l.Finished() {
-			held[holder] += f.loads[i]
-		}
-	}
-	return held
 }
