@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -61,25 +60,13 @@ func (s *Service) getRecords(_ context.Context, in *getRecordsInput) (any, error
 		return nil, fmt.Errorf("reading %s of %s: %w", sh.id(), st.Name, err)
 	}
 	sh.tail.reads.add(p.size, limits)
-	return &recordsReply{s.answer(st, p, now), p}, nil
+	return newRecordsReply(s.answer(st, p, now), p)
 }
 
-// A recordsReply is an answer whose records alias memory of the page's.
-type recordsReply struct {
-	*kinesis.GetRecordsOutput
-	page *page
-}
-
-// ReplySize allows for base64, and for what stands around a record's key and data.
-func (r *recordsReply) ReplySize() int { return r.page.size/3*4 + 200*len(r.page.items) + 1024 }
-
-// Release hands the page's memory to other pages.
-func (r *recordsReply) Release() { r.page.release() }
-
-// answer makes the output of a page. At the end of a closed shard, and only there, children take the place of the
+// answer makes the output of a page, without its records. At the end of a closed shard, and only there, children take the place of the
 // next iterator.
 func (s *Service) answer(st *stream, p *page, now time.Time) *kinesis.GetRecordsOutput {
-	out := &kinesis.GetRecordsOutput{Records: p.records(), MillisBehindLatest: new(int64)}
+	out := &kinesis.GetRecordsOutput{MillisBehindLatest: new(int64)}
 	if p.next < p.tip {
 		*out.MillisBehindLatest = max(0, now.UnixMilli()-p.unread)
 	}
@@ -110,9 +97,6 @@ type page struct {
 	kept  []*[]byte // the chunks that items alias
 }
 
-// keptChunks is memory for chunks of usual size, of *[]byte.
-var keptChunks sync.Pool
-
 // load reads the chunk at it into memory of the page's.
 func (p *page) load(it *storage.Iter, c *chunk) error {
 	kept, _ := keptChunks.Get().(*[]byte)
@@ -124,16 +108,6 @@ func (p *page) load(it *storage.Iter, c *chunk) error {
 	p.kept = append(p.kept, kept)
 	c.records = *kept
 	return err
-}
-
-// release gives up the page's chunks: nobody may use its items any more.
-func (p *page) release() {
-	for _, kept := range p.kept {
-		if cap(*kept) <= 2*chunkBytes {
-			keptChunks.Put(kept)
-		}
-	}
-	p.kept, p.items = nil, nil
 }
 
 type item struct {
@@ -198,9 +172,7 @@ func (p *page) fill(it *storage.Iter, c chunk) (full bool, err error) {
 			p.unread = c.arrival
 			return true, nil
 		}
-		p.items = append(p.items, item{counter, c.arrival, c.encrypted, key, data})
-		p.size += size
-		p.next = counter + 1
+		p.add(item{counter, c.arrival, c.encrypted, key, data})
 	}
 	return false, nil
 }

@@ -38,6 +38,22 @@ type putEntry struct {
 	ExplicitHashKey *string   `pattern:"0|([1-9]\\d{0,38})"`
 }
 
+// Member is where the data and the key go.
+func (e *putEntry) Member(name string) (data *[]byte, text *wire.Text) {
+	switch name {
+	case "Data":
+		return &e.Data, nil
+	case "PartitionKey":
+		return nil, &e.PartitionKey
+	}
+	return nil, nil
+}
+
+// Valid reports that the constraints hold, for entries as they usually are.
+func (e *putEntry) Valid() bool {
+	return e.Data != nil && len(e.Data) <= maxRequest && len(e.PartitionKey) > 0 && len(e.PartitionKey) <= 256 && e.ExplicitHashKey == nil
+}
+
 // A write is one PutRecord or PutRecords on its way: prepared in its caller's goroutine, numbered on the writer.
 type write struct {
 	s       *Service
@@ -60,6 +76,9 @@ type draft struct {
 	rest    []byte // of its body, where the next record goes
 	first   uint64
 	arrival int64
+
+	run run    // writes its numbers
+	id  string // of its shard, once it was wanted
 }
 
 // A place says where an entry went: the how-manieth record of which chunk. Without a chunk it was throttled.
@@ -103,7 +122,7 @@ func (s *Service) putRecords(ctx context.Context, in *putRecordsInput) (any, err
 	if err := w.run(ctx); err != nil {
 		return nil, err
 	}
-	return w.results(), nil
+	return putReply{w}, nil
 }
 
 // prepare checks the entries and makes the chunks of them, but for their numbers. path is the format of
@@ -296,40 +315,6 @@ func (w *write) encryption() types.EncryptionType {
 		return types.EncryptionTypeKms
 	}
 	return ""
-}
-
-// results are the answers to PutRecords, in the order of the entries.
-func (w *write) results() *kinesis.PutRecordsOutput {
-	out := &kinesis.PutRecordsOutput{FailedRecordCount: new(int32), EncryptionType: w.encryption(), Records: make([]types.PutRecordsResultEntry, len(w.entries))}
-	ids := map[*shard]*string{}
-	numbers := make([]byte, 0, sequenceDigits*len(w.entries))
-	for i, p := range w.placed {
-		id := ids[p.shard]
-		if id == nil {
-			text := p.shard.id()
-			id = &text
-			ids[p.shard] = id
-		}
-		if p.chunk == nil {
-			code, message := throughput, w.s.throttled(w.name, *id)
-			*out.FailedRecordCount++
-			out.Records[i] = types.PutRecordsResultEntry{ErrorCode: &code, ErrorMessage: &message}
-			continue
-		}
-		numbers = p.number().appendTo(numbers)
-		out.Records[i].ShardId = id
-	}
-	// One string for all numbers, cut up.
-	all := string(numbers)
-	texts := make([]string, 0, len(w.entries))
-	for i := range out.Records {
-		if out.Records[i].ShardId != nil {
-			texts = append(texts, all[:sequenceDigits])
-			all = all[sequenceDigits:]
-			out.Records[i].SequenceNumber = &texts[len(texts)-1]
-		}
-	}
-	return out
 }
 
 // dryRun answers a call that asks only whether it would succeed.

@@ -46,6 +46,7 @@ type cborDecoder struct {
 // structure reads a map into v. A member that occurs twice is refused.
 func (d *cborDecoder) structure(h head, p *plan, v reflect.Value) error {
 	var seen uint64
+	direct, _ := v.Addr().Interface().(Direct)
 	return d.s.elements(h, func(key []byte) error {
 		i, ok := p.byName[string(key)]
 		if !ok {
@@ -57,7 +58,22 @@ func (d *cborDecoder) structure(h head, p *plan, v reflect.Value) error {
 		}
 		seen |= bit
 		f := &p.fields[i]
-		return d.value(v.FieldByIndex(f.index), f.limit)
+		h, err := d.s.head()
+		if err != nil || h.none() {
+			return err
+		}
+		if direct != nil {
+			data, text := direct.Member(f.name)
+			switch {
+			case data != nil && h.major == cborBytes:
+				*data, err = d.s.bytes(h)
+				return err
+			case text != nil && h.major == cborText:
+				*text, err = d.s.text(h)
+				return err
+			}
+		}
+		return d.fill(h, v.FieldByIndex(f.index), f.limit)
 	})
 }
 

@@ -86,6 +86,7 @@ func planFor(t reflect.Type) *plan {
 // structure reads an object into v. A member that occurs twice is refused: parsers differ in which one they take.
 func (d *decoder) structure(p *plan, v reflect.Value) error {
 	var seen uint64
+	direct, _ := v.Addr().Interface().(Direct)
 	return d.s.elements(true, func(key []byte) error {
 		i, ok := p.byName[string(key)]
 		if !ok {
@@ -98,6 +99,11 @@ func (d *decoder) structure(p *plan, v reflect.Value) error {
 		}
 		seen |= bit
 		f := &p.fields[i]
+		if direct != nil && d.s.peek() == '"' {
+			if data, text := direct.Member(f.name); data != nil || text != nil {
+				return d.direct(data, text)
+			}
+		}
 		return d.value(v.FieldByIndex(f.index), f.limit)
 	})
 }
@@ -121,8 +127,9 @@ func (d *decoder) value(v reflect.Value, limit int) error {
 	switch {
 	case t == textType:
 		return d.scalar(c, "an String", '"', func() error {
-			text, err := d.s.text()
-			v.SetBytes(text[:len(text):len(text)])
+			var text Text
+			err := d.direct(nil, &text)
+			v.SetBytes(text)
 			return err
 		})
 	case t.Kind() == reflect.Pointer && t.Elem() == timeType:
@@ -224,16 +231,29 @@ func (d *decoder) refuse(message string) error {
 
 func (d *decoder) blob(c byte, v reflect.Value) error {
 	return d.scalar(c, "a Blob", '"', func() error {
-		data, problem, err := d.s.blob()
-		if problem != "" && d.mismatch == nil {
-			d.mismatch = &Error{Type: "SerializationException", Message: problem}
-		}
-		if data == nil {
-			data = []byte{}
-		}
+		var data []byte
+		err := d.direct(&data, nil)
 		v.SetBytes(data)
 		return err
 	})
+}
+
+// direct reads a string into a blob or a text, whichever is not nil.
+func (d *decoder) direct(data *[]byte, text *Text) error {
+	if text != nil {
+		b, err := d.s.text()
+		*text = b[:len(b):len(b)]
+		return err
+	}
+	b, problem, err := d.s.blob()
+	if problem != "" && d.mismatch == nil {
+		d.mismatch = &Error{Type: "SerializationException", Message: problem}
+	}
+	if b == nil {
+		b = []byte{}
+	}
+	*data = b
+	return err
 }
 
 // timestamp reads epoch seconds with a fraction, to the millisecond.

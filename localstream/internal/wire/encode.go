@@ -174,15 +174,7 @@ func (w *jsonWriter) WriteBlob(s *smithy.Schema, v []byte) {
 // WriteTime writes epoch seconds with milliseconds, which is how far AWS's go.
 func (w *jsonWriter) WriteTime(s *smithy.Schema, v time.Time) {
 	w.before(s)
-	ms := v.UnixMilli()
-	if ms < 0 {
-		w.b = append(w.b, '-')
-		ms = -ms
-	}
-	w.b = strconv.AppendInt(w.b, ms/1000, 10)
-	if ms %= 1000; ms != 0 {
-		w.b = append(w.b, '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10))
-	}
+	w.b = AppendMillis(w.b, v.UnixMilli())
 }
 
 func (w *jsonWriter) WriteNil(s *smithy.Schema) {

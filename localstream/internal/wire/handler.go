@@ -310,6 +310,11 @@ func (h *Handler) coral(x *exchange, kind string, status int) {
 
 func (h *Handler) reply(x *exchange, status int, out any) {
 	size := smallBuffer
+	if p, ok := out.(Pieced); ok && x.mediaType != cbor11 {
+		defer p.Release()
+		h.pieces(x, p)
+		return
+	}
 	if l, ok := out.(Large); ok {
 		size = l.ReplySize()
 		defer l.Release()

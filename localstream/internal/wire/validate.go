@@ -159,6 +159,9 @@ func (v *violations) entries(path string, value reflect.Value) {
 
 // element checks one structure in a list. Its path is made only if something is wrong: there may be hundreds.
 func (v *violations) element(parent string, f *field, i int, value reflect.Value) {
+	if direct, ok := value.Addr().Interface().(Direct); ok && direct.Valid() {
+		return
+	}
 	inner := &violations{}
 	inner.structure("", value)
 	if len(inner.texts) > 0 {

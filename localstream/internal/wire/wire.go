@@ -29,8 +29,8 @@
 //
 // # Outputs
 //
-// An output is nil (an empty body), a smithy.Serializable (all of the SDK's types are), an Appender, a *Stream, or
-// anything that encoding/json takes. An error that is not an *Error is answered as the service's internal failure and logged.
+// An output is nil (an empty body), a smithy.Serializable (all of the SDK's types are), an Appender, a Pieced, a
+// *Stream, or anything that encoding/json takes. An error that is not an *Error is answered as the service's internal failure and logged.
 package wire
 
 import (
@@ -92,13 +92,22 @@ type Appender interface {
 type Large interface {
 	// ReplySize is about how many bytes the reply has.
 	ReplySize() int
-	// Release is called once the output has been encoded, if it was to be the reply.
+	// Release is called once the output has been encoded, or sent, if it was to be the reply.
 	Release()
 }
 
 // Text is a string member that aliases the request body: cheap for members that occur hundreds of times a request.
 // Nil means absent.
 type Text []byte
+
+// Direct is a structure in an input that occurs hundreds of times a request, such as a record: it says where its
+// members are, which saves decoding and validating most of what they cost.
+type Direct interface {
+	// Member is where the blob or the text of that name goes; nil and nil for other members.
+	Member(name string) (data *[]byte, text *Text)
+	// Valid reports that all constraints hold; false means that they have to be looked at one by one.
+	Valid() bool
+}
 
 // An Error is a modelled AWS error: the answer to a request that cannot be done.
 type Error struct {

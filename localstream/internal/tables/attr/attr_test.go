@@ -20,8 +20,8 @@ func TestNumbersBecomeCanonicalText(t *testing.T) {
 	}{
 		{"0", "0", nil}, {"-0", "0", nil}, {"0e5", "0", nil}, {"+7", "7", nil}, {"007", "7", nil}, {"1.50", "1.5", nil},
 		{".5", "0.5", nil}, {"5.", "5", nil}, {"1e3", "1000", nil}, {"1E-3", "0.001", nil}, {"-12.340e1", "-123.4", nil},
-		{"1e125", "1" + strings.Repeat("0", 125), nil}, {"1e126", "", ErrOverflow}, {"9.9e125", "99" + strings.Repeat("0", 124), nil},
-		{"1e-130", "0." + strings.Repeat("0", 129) + "1", nil}, {"1e-131", "", ErrUnderflow}, {"1e99999999999999999999", "", ErrOverflow},
+		{"1e125", "1E125", nil}, {"1e126", "", ErrOverflow}, {"9.9e125", "99E124", nil},
+		{"1e-130", "1E-130", nil}, {"-1e18", "-1000000000000000000", nil}, {"-1e19", "-1E19", nil}, {"1e-131", "", ErrUnderflow}, {"1e99999999999999999999", "", ErrOverflow},
 		{digits38, digits38, nil}, {digits38 + "9", "", ErrPrecision}, {digits38 + "0", digits38 + "0", nil},
 		{"", "", ErrNotNumber}, {"a", "", ErrNotNumber}, {"1a", "", ErrNotNumber}, {"--1", "", ErrNotNumber}, {"1e", "", ErrNotNumber},
 		{".", "", ErrNotNumber}, {"1 ", "", ErrNotNumber}, {"NaN", "", ErrNotNumber}, {"1.2.3", "", ErrNotNumber}, {"٣", "", ErrNotNumber},
@@ -30,6 +30,18 @@ func TestNumbersBecomeCanonicalText(t *testing.T) {
 		got, err := ParseNumber(test.in)
 		if got != test.want || !errors.Is(err, test.err) {
 			t.Errorf("ParseNumber(%q) = %q, %v; want %q, %v", test.in, got, err, test.want, test.err)
+		}
+	}
+}
+
+func TestNumbersAreAnsweredWithoutExponents(t *testing.T) {
+	for in, want := range map[string]string{
+		"1e125": "1" + strings.Repeat("0", 125), "-9.9e125": "-99" + strings.Repeat("0", 124), "1e-130": "0." + strings.Repeat("0", 129) + "1",
+		"-12e-25": "-0." + strings.Repeat("0", 23) + "12", "12.5": "12.5", "0": "0",
+	} {
+		canonical, err := ParseNumber(in)
+		if got := Plain(canonical); err != nil || got != want {
+			t.Errorf("%s is %s, %v; want %s", in, got, err, want)
 		}
 	}
 }
@@ -148,7 +160,7 @@ func TestItemsKeepTheirFormThroughJSONAndStorage(t *testing.T) {
 func TestStoredFormIsGolden(t *testing.T) {
 	it := Item{
 		"k": String("v"), "n": {Kind: N, Str: "-1.5"}, "b": {Kind: B, Str: "\x00"}, "t": {Kind: BOOL, Bool: true}, "z": {Kind: NULL},
-		"m": {Kind: M, Map: Item{"x": String("")}}, "l": {Kind: L, List: []Value{{Kind: NULL}}}, "s": {Kind: SS, Set: []string{"a", "b"}},
+		"m": MakeMap(Item{"x": String("")}), "l": MakeList([]Value{{Kind: NULL}}), "s": MakeSet(SS, []string{"a", "b"}),
 	}
 	const want = "01080162030100016b010176016c070105016d06010178010001 6e02042d312e35 017308020161016201740401017a05"
 	if got := hex.EncodeToString(Encode(nil, it)); got != strings.ReplaceAll(want, " ", "") {

@@ -60,18 +60,8 @@ func appendValue(dst []byte, v Value) []byte {
 			return append(dst, 1)
 		}
 		return append(dst, 0)
-	case M:
-		return appendMap(dst, v.Map)
-	case L:
-		dst = binary.AppendUvarint(dst, uint64(len(v.List)))
-		for _, e := range v.List {
-			dst = appendValue(dst, e)
-		}
-	case SS, NS, BS:
-		dst = binary.AppendUvarint(dst, uint64(len(v.Set)))
-		for _, e := range v.Set {
-			dst = appendText(dst, e)
-		}
+	case M, L, SS, NS, BS:
+		return append(dst, v.Str...)
 	}
 	return dst
 }
@@ -85,7 +75,7 @@ func Decode(stored []byte) (Item, error) {
 		return nil, fmt.Errorf("stored item has version %d, this program reads %d", stored[0], itemVersion)
 	}
 	d := decoder{rest: string(stored[1:])} // one copy: names and texts are parts of it
-	it, err := d.item(0)
+	it, err := d.item()
 	if err == nil && d.rest != "" {
 		err = fmt.Errorf("%w: %d bytes follow it", errDamaged, len(d.rest))
 	}
@@ -135,7 +125,7 @@ func (d *decoder) octet() (byte, error) {
 	return c, nil
 }
 
-func (d *decoder) item(depth int) (Item, error) {
+func (d *decoder) item() (Item, error) {
 	n, err := d.count()
 	if err != nil {
 		return nil, err
@@ -146,13 +136,14 @@ func (d *decoder) item(depth int) (Item, error) {
 		if err != nil {
 			return nil, err
 		}
-		if it[name], err = d.value(depth); err != nil {
+		if it[name], err = d.value(0); err != nil {
 			return nil, err
 		}
 	}
 	return it, nil
 }
 
+// value reads a value; the content of a list, map or set is checked and stays as it is.
 func (d *decoder) value(depth int) (v Value, err error) {
 	if depth > maxStoredDepth {
 		return v, fmt.Errorf("%w: nested deeper than %d", errDamaged, maxStoredDepth)
@@ -162,7 +153,7 @@ func (d *decoder) value(depth int) (v Value, err error) {
 		return v, err
 	}
 	v.Kind = Kind(kind)
-	switch v.Kind {
+	switch before := d.rest; v.Kind {
 	case S, N, B:
 		v.Str, err = d.text()
 	case BOOL:
@@ -170,46 +161,28 @@ func (d *decoder) value(depth int) (v Value, err error) {
 		c, err = d.octet()
 		v.Bool = c == 1
 	case NULL:
-	case M:
-		v.Map, err = d.item(depth + 1)
-	case L:
-		v.List, err = d.list(depth + 1)
-	case SS, NS, BS:
-		v.Set, err = d.set()
+	case M, L, SS, NS, BS:
+		err = d.skip(v.Kind, depth)
+		v.Str = before[:len(before)-len(d.rest)]
 	default:
 		err = fmt.Errorf("%w: unknown kind %d", errDamaged, kind)
 	}
 	return v, err
 }
 
-func (d *decoder) list(depth int) ([]Value, error) {
+// skip reads over the content of a list, map or set.
+func (d *decoder) skip(kind Kind, depth int) error {
 	n, err := d.count()
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Value, 0, min(n, 64))
 	for range n {
-		v, err := d.value(depth)
 		if err != nil {
-			return nil, err
+			break
 		}
-		list = append(list, v)
-	}
-	return list, nil
-}
-
-func (d *decoder) set() ([]string, error) {
-	n, err := d.count()
-	if err != nil {
-		return nil, err
-	}
-	set := make([]string, 0, min(n, 64))
-	for range n {
-		e, err := d.text()
-		if err != nil {
-			return nil, err
+		if kind != L {
+			_, err = d.text()
 		}
-		set = append(set, e)
+		if err == nil && (kind == L || kind == M) {
+			_, err = d.value(depth + 1)
+		}
 	}
-	return set, nil
+	return err
 }

@@ -2,7 +2,9 @@ package attr
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +37,7 @@ func (it *Item) UnmarshalJSON(data []byte) error {
 	if p.null() {
 		return nil
 	}
-	m, _, err := p.item(0)
+	m, err := p.item()
 	*it = m
 	return err
 }
@@ -46,7 +48,7 @@ func (v *Value) UnmarshalJSON(data []byte) error {
 	if p.null() {
 		return nil
 	}
-	read, err := p.value(0)
+	read, err := p.whole()
 	*v = read
 	return err
 }
@@ -62,11 +64,18 @@ func (it Item) Problem() string {
 	return problem
 }
 
-// jsonReader reads attribute values straight from the bytes, without reflection.
+// jsonReader reads attribute values straight from the bytes, without reflection and without a tree: the content of lists,
+// maps and sets goes to out in stored form.
 type jsonReader struct {
 	rest   []byte
 	values int // read so far
+	out    []byte
+	other  []byte // for putting the parts of out in another order
+	parts  []part
 }
+
+// maxAttributes bounds the attributes of an item, beside its size: each takes some memory.
+const maxAttributes = 10_000
 
 var errJSON = errors.New("malformed JSON")
 
@@ -106,6 +115,8 @@ func (p *jsonReader) null() bool {
 
 // text reads a JSON string.
 func (p *jsonReader) text() (string, error) {
+	p.space()
+	whole := p.rest
 	if !p.accept('"') {
 		return "", errJSON
 	}
@@ -117,20 +128,20 @@ func (p *jsonReader) text() (string, error) {
 		p.rest = p.rest[end+1:]
 		return string(raw), nil
 	}
-	return p.escapedText()
+	return p.escapedText(whole)
 }
 
-// escapedText reads a string with escapes, or with bytes that are not UTF-8, behind its opening quote.
-func (p *jsonReader) escapedText() (string, error) {
+// escapedText reads a string with escapes, or with bytes that are not UTF-8, behind its opening quote, with which whole
+// begins.
+func (p *jsonReader) escapedText(whole []byte) (string, error) {
 	for i := 0; i < len(p.rest); i++ {
 		switch p.rest[i] {
 		case '\\':
 			i++
 		case '"':
 			var s string
-			quoted := append(append([]byte{'"'}, p.rest[:i]...), '"')
 			p.rest = p.rest[i+1:]
-			return s, json.Unmarshal(quoted, &s)
+			return s, json.Unmarshal(whole[:i+2], &s)
 		}
 	}
 	return "", errJSON
@@ -231,28 +242,63 @@ func (p *jsonReader) literal() string {
 	return word
 }
 
-// item reads a map of attributes. invalid is what is wrong with a malformed one among them.
-func (p *jsonReader) item(depth int) (it Item, invalid string, err error) {
-	switch c := p.next(); c {
+// openMap looks whether a map follows.
+func (p *jsonReader) openMap() error {
+	switch p.next() {
 	case '{':
+		return nil
 	case '[':
-		return nil, "", serialization("Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>")
-	default:
-		return nil, "", serialization("Unexpected field type")
+		return serialization("Unrecognized collection type java.util.Map<java.lang.String, com.amazonaws.dynamodb.v20120810.AttributeValue>")
 	}
-	it = Item{}
-	err = p.members(func(name string) error {
-		v, err := p.value(depth)
-		if v.Kind == Invalid && invalid == "" {
-			invalid = v.Str
+	return serialization("Unexpected field type")
+}
+
+// item reads the attributes of an item.
+func (p *jsonReader) item() (Item, error) {
+	if err := p.openMap(); err != nil {
+		return nil, err
+	}
+	it := Item{}
+	err := p.members(func(name string) error {
+		v, err := p.whole()
+		if _, again := it[name]; !again && len(it) == maxAttributes {
+			v, name = Value{Kind: Invalid, Str: msgTooLarge}, "" // sorts before all names
 		}
 		it[name] = v
 		return err
 	})
-	return it, invalid, err
+	return it, err
 }
 
-// value reads one attribute value; depth is how many lists and maps are around it.
+// whole reads a value that is not inside of another.
+func (p *jsonReader) whole() (Value, error) {
+	v, err := p.value(0)
+	if v.Kind.compound() {
+		v.Str = string(p.out)
+	}
+	p.out = p.out[:0]
+	return v, err
+}
+
+// nested reads a value inside of another and appends its stored form, or says what is wrong with it.
+func (p *jsonReader) nested(depth int) (invalid string, err error) {
+	start := len(p.out)
+	p.out = append(p.out, 0) // where the kind goes if content follows
+	v, err := p.value(depth)
+	switch {
+	case err != nil || v.Kind == Invalid:
+		p.out = p.out[:start]
+		return v.Str, err
+	case v.Kind.compound():
+		p.out[start] = byte(v.Kind)
+	default:
+		p.out = appendValue(p.out[:start], v)
+	}
+	return "", nil
+}
+
+// value reads one attribute value; depth is how many lists and maps are around it. The content of a list, map or set is
+// appended to out, and not in the Value.
 func (p *jsonReader) value(depth int) (Value, error) {
 	switch p.next() {
 	case '{':
@@ -271,7 +317,7 @@ func (p *jsonReader) value(depth int) (Value, error) {
 		return Value{Kind: Invalid, Str: msgTooLarge}, p.skip()
 	}
 	var v Value
-	kinds := 0
+	start, kinds := len(p.out), 0
 	err := p.members(func(name string) error {
 		kind := KindOf(name)
 		if kind == None {
@@ -281,6 +327,7 @@ func (p *jsonReader) value(depth int) (Value, error) {
 			return nil
 		}
 		kinds++
+		p.out = p.out[:start]
 		read, err := p.content(kind, depth)
 		if v.Kind != Invalid {
 			v = read
@@ -294,6 +341,9 @@ func (p *jsonReader) value(depth int) (Value, error) {
 		v = Value{Kind: Invalid, Str: msgEmptyValue}
 	case kinds > 1 && v.Kind != Invalid:
 		v = Value{Kind: Invalid, Str: msgManyKinds}
+	}
+	if v.Kind == Invalid {
+		p.out = p.out[:start]
 	}
 	return v, nil
 }
@@ -312,12 +362,13 @@ func (p *jsonReader) content(kind Kind, depth int) (Value, error) {
 		return Value{Kind: B, Str: raw}, err
 	case BOOL, NULL:
 		return p.boolean(kind)
+	}
+	if p.out == nil {
+		p.out = make([]byte, 0, len(p.rest)) // the stored form is no longer
+	}
+	switch kind {
 	case M:
-		m, invalid, err := p.item(depth + 1)
-		if invalid != "" {
-			return Value{Kind: Invalid, Str: invalid}, err
-		}
-		return Value{Kind: M, Map: m}, err
+		return p.mapping(depth)
 	case L:
 		return p.list(depth)
 	}
@@ -411,77 +462,26 @@ func (p *jsonReader) list(depth int) (Value, error) {
 	if err := p.collection(); err != nil {
 		return Value{}, err
 	}
-	v := Value{Kind: L, List: []Value{}}
-	invalid := ""
+	start, count, invalid := len(p.out), 0, ""
 	err := p.elements(func() error {
-		e, err := p.value(depth + 1)
-		if e.Kind == Invalid && invalid == "" {
-			invalid = e.Str
+		end := len(p.out)
+		wrong, err := p.nested(depth + 1)
+		if invalid != "" {
+			p.out = p.out[:end] // what comes behind a malformed one is read, but not kept
 		}
-		if invalid == "" {
-			v.List = append(v.List, e) // what comes behind a malformed one is read, but not kept
-		}
+		invalid = cmp.Or(invalid, wrong)
+		count++
 		return err
 	})
 	if invalid != "" {
 		return Value{Kind: Invalid, Str: invalid}, err
 	}
-	return v, err
+	p.counted(start, count)
+	return Value{Kind: L}, err
 }
 
-func (p *jsonReader) set(kind Kind) (Value, error) {
-	if err := p.collection(); err != nil {
-		return Value{}, err
-	}
-	var set []string
-	invalid := ""
-	err := p.elements(func() error {
-		var e string
-		var err error
-		if kind == BS {
-			e, err = p.binary()
-		} else {
-			e, err = p.plain("String")
-		}
-		if err == nil && kind == NS {
-			n := number(e)
-			if n.Kind == Invalid && invalid == "" {
-				invalid = n.Str
-			}
-			e = n.Str
-		}
-		set = append(set, e)
-		return err
-	})
-	if invalid != "" || err != nil {
-		return Value{Kind: Invalid, Str: invalid}, err
-	}
-	return checkedSet(kind, set), nil
-}
-
-// checkedSet refuses empty sets and duplicates, and sorts.
-func checkedSet(kind Kind, set []string) Value {
-	if len(set) == 0 {
-		return Value{Kind: Invalid, Str: msgInvalid + map[Kind]string{
-			SS: "An string set  may not be empty",
-			NS: "An number set  may not be empty",
-			BS: "Binary sets should not be empty",
-		}[kind]}
-	}
-	given := set
-	set = slices.Clone(set)
-	sortSet(kind, set)
-	if len(slices.Compact(slices.Clone(set))) == len(set) {
-		return Value{Kind: kind, Set: set}
-	}
-	switch kind {
-	case SS:
-		return Value{Kind: Invalid, Str: msgInvalid + "Input collection [" + strings.Join(given, ", ") + "] contains duplicates."}
-	case BS:
-		for i, e := range given {
-			given[i] = base64.StdEncoding.EncodeToString([]byte(e))
-		}
-		return Value{Kind: Invalid, Str: msgInvalid + "Input collection [" + strings.Join(given, ", ") + "]of type BS contains duplicates."}
-	}
-	return Value{Kind: Invalid, Str: "Input collection contains duplicates"}
+// counted puts the number of elements before them.
+func (p *jsonReader) counted(start, count int) {
+	var number [binary.MaxVarintLen64]byte
+	p.out = slices.Insert(p.out, start, number[:binary.PutUvarint(number[:], uint64(count))]...)
 }

@@ -27,24 +27,24 @@ func (v Value) appendJSON(dst []byte) []byte {
 	if v.Kind == None || v.Kind > BS {
 		return append(dst, "{}"...)
 	}
+	if v.Kind.compound() {
+		d := decoder{rest: v.Str}
+		dst = append(append(append(dst, '{', '"'), v.Kind.String()...), '"', ':')
+		dst, _, _ = d.appendContent(dst, v.Kind, 0)
+		return append(dst, '}')
+	}
 	dst = append(dst, '{', '"')
 	dst = append(dst, v.Kind.String()...)
 	dst = append(dst, '"', ':')
 	switch v.Kind {
-	case S, N:
+	case S:
 		dst = AppendQuoted(dst, v.Str)
+	case N:
+		dst = appendNumber(dst, v.Str)
 	case B:
 		dst = appendBinary(dst, v.Str)
 	case BOOL, NULL:
 		dst = appendTruth(dst, v)
-	case M:
-		dst = v.Map.AppendJSON(dst)
-	case L:
-		dst = appendArray(dst, v.List, func(dst []byte, e Value) []byte { return e.appendJSON(dst) })
-	case SS, NS:
-		dst = appendArray(dst, v.Set, AppendQuoted)
-	case BS:
-		dst = appendArray(dst, v.Set, appendBinary)
 	}
 	return append(dst, '}')
 }
@@ -57,16 +57,7 @@ func appendTruth(dst []byte, v Value) []byte {
 	return append(dst, "false"...)
 }
 
-func appendArray[E any](dst []byte, elements []E, one func([]byte, E) []byte) []byte {
-	dst = append(dst, '[')
-	for i, e := range elements {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = one(dst, e)
-	}
-	return append(dst, ']')
-}
+func appendNumber(dst []byte, number string) []byte { return AppendQuoted(dst, Plain(number)) }
 
 func appendBinary(dst []byte, raw string) []byte {
 	dst = base64.StdEncoding.AppendEncode(append(dst, '"'), []byte(raw))

@@ -31,8 +31,8 @@ func (e *NotNumberError) Error() string { return ErrNotNumber.Error() + ": " + e
 // Unwrap makes errors.Is(err, ErrNotNumber) hold.
 func (e *NotNumberError) Unwrap() error { return ErrNotNumber }
 
-// ParseNumber brings a decimal number into canonical text: plain notation, no needless zeros, no "+" and no "-0".
-// Equal numbers have equal canonical texts.
+// ParseNumber brings a decimal number into canonical text: plain notation, no needless zeros, no "+" and no "-0"; but
+// where that would take many zeros, its digits, E and the exponent of the last of them. Equal numbers have equal canonical texts, which are hardly longer than what was written.
 func ParseNumber(text string) (string, error) {
 	if text == "" {
 		return "", ErrNotNumber
@@ -119,6 +119,21 @@ func formatNumber(negative bool, digits string, exponent int) (string, error) {
 	case len(digits) > maxDigits:
 		return "", ErrPrecision
 	}
+	if exponent < -manyZeros || exponent-len(digits) > manyZeros {
+		if negative {
+			digits = "-" + digits
+		}
+		return digits + "E" + strconv.Itoa(exponent-len(strings.TrimPrefix(digits, "-"))), nil
+	}
+	return plainNumber(negative, digits, exponent), nil
+}
+
+// manyZeros is how many zeros canonical text has at most before or behind a number's digits: a short integer, which is
+// canonical as it stands, has fewer.
+const manyZeros = 18
+
+// plainNumber is 0.digits × 10^exponent without an exponent.
+func plainNumber(negative bool, digits string, exponent int) string {
 	var b strings.Builder
 	if negative {
 		b.WriteByte('-')
@@ -136,7 +151,21 @@ func formatNumber(negative bool, digits string, exponent int) (string, error) {
 		b.WriteByte('.')
 		b.WriteString(digits[exponent:])
 	}
-	return b.String(), nil
+	return b.String()
+}
+
+// Plain is canonical text without an exponent, as answers have it.
+func Plain(number string) string {
+	digits, exponent, ok := strings.Cut(number, "E")
+	if !ok {
+		return number
+	}
+	digits, negative := strings.CutPrefix(digits, "-")
+	e, err := strconv.Atoi(exponent)
+	if err != nil || e > maxExponent || e < minExponent-maxDigits {
+		return number // not canonical
+	}
+	return plainNumber(negative, digits, e+len(digits))
 }
 
 func writeZeros(b *strings.Builder, n int) {
@@ -160,15 +189,15 @@ func CompareNumbers(a, b string) int {
 }
 
 func comparePositive(a, b string) int {
-	wholeA, fractionA, _ := strings.Cut(a, ".")
-	wholeB, fractionB, _ := strings.Cut(b, ".")
-	if len(wholeA) != len(wholeB) {
-		return len(wholeA) - len(wholeB)
+	_, digitsA, exponentA := normalized(a)
+	_, digitsB, exponentB := normalized(b)
+	switch {
+	case digitsA == "" || digitsB == "": // one is zero
+		return len(digitsA) - len(digitsB)
+	case exponentA != exponentB:
+		return exponentA - exponentB
 	}
-	if c := strings.Compare(wholeA, wholeB); c != 0 {
-		return c
-	}
-	return strings.Compare(fractionA, fractionB)
+	return strings.Compare(digitsA, digitsB)
 }
 
 // exact adds with more digits than any sum of two numbers in range can have, so that nothing is rounded silently.

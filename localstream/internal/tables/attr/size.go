@@ -29,24 +29,29 @@ func (v Value) Size() int {
 		return 1
 	case SS, BS:
 		n := 0
-		for _, e := range v.Set {
+		for _, e := range v.Set() {
 			n += len(e)
 		}
 		return n
 	case NS:
 		n := 0
-		for _, e := range v.Set {
+		for _, e := range v.Set() {
 			n += numberSize(e)
 		}
 		return n
-	case L:
+	case L, M:
 		n := containerTax
-		for _, e := range v.List {
+		d := decoder{rest: v.Str}
+		count, _ := d.count()
+		for range count {
+			if v.Kind == M {
+				name, _ := d.text()
+				n += len(name)
+			}
+			e, _ := d.value(0)
 			n += 1 + e.Size()
 		}
 		return n
-	case M:
-		return containerTax + len(v.Map) + v.Map.Size()
 	}
 	return 0
 }
@@ -68,13 +73,13 @@ func (v Value) deeperThan(levels int) bool {
 	if levels == 0 {
 		return true
 	}
-	for _, e := range v.List {
-		if e.deeperThan(levels - 1) {
-			return true
+	d := decoder{rest: v.Str}
+	count, _ := d.count()
+	for range count {
+		if v.Kind == M {
+			_, _ = d.text()
 		}
-	}
-	for _, e := range v.Map {
-		if e.deeperThan(levels - 1) {
+		if e, _ := d.value(0); e.deeperThan(levels - 1) {
 			return true
 		}
 	}

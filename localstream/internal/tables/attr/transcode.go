@@ -61,18 +61,24 @@ func (d *decoder) appendValue(dst []byte, depth int) (_ []byte, size int, err er
 			v.Bool = kind == 1
 		}
 		dst, size = appendTruth(dst, v), 1
-	case M:
-		before := d.rest
-		n, _ := d.count()
-		d.rest = before
-		dst, size, err = d.appendItem(dst, depth+1)
-		size += containerTax + n
-	case L, SS, NS, BS:
-		dst, size, err = d.appendElements(dst, k, depth)
+	case M, L, SS, NS, BS:
+		dst, size, err = d.appendContent(dst, k, depth)
 	default:
 		err = fmt.Errorf("%w: unknown kind %d", errDamaged, kind)
 	}
 	return append(dst, '}'), size, err
+}
+
+// appendContent appends the content of a list, map or set.
+func (d *decoder) appendContent(dst []byte, k Kind, depth int) (_ []byte, size int, err error) {
+	if k != M {
+		return d.appendElements(dst, k, depth)
+	}
+	before := d.rest
+	n, _ := d.count()
+	d.rest = before
+	dst, size, err = d.appendItem(dst, depth+1)
+	return dst, size + containerTax + n, err
 }
 
 // appendText appends an S, N or B, or an element of a set of these.
@@ -82,7 +88,7 @@ func (d *decoder) appendText(dst []byte, k Kind) (_ []byte, size int, err error)
 	case B, BS:
 		return appendBinary(dst, text), len(text), err
 	case N, NS:
-		return AppendQuoted(dst, text), numberSize(text), err
+		return appendNumber(dst, text), numberSize(text), err
 	}
 	return AppendQuoted(dst, text), len(text), err
 }

@@ -2,10 +2,7 @@
 // Values are never changed once built; whoever wants a different one builds a new one, sharing what stays the same.
 package attr
 
-import (
-	"slices"
-	"strings"
-)
+import "strings"
 
 // Kind is the type of a value.
 type Kind uint8
@@ -47,14 +44,14 @@ func KindOf(name string) Kind {
 	return None
 }
 
-// Value is one attribute value. Which field counts depends on Kind.
+// Value is one attribute value. Which field counts depends on Kind. Lists, maps and sets stay in their stored form, which
+// takes no more memory than their JSON does; List, Map and Set take one level of it apart.
 type Value struct {
 	Kind Kind
-	Bool bool     // BOOL
-	Str  string   // S: the text; N: the number in canonical text; B: the raw bytes; Invalid: what is wrong
-	Set  []string // SS, NS, BS: the elements as in Str, ascending and without duplicates
-	List []Value  // L
-	Map  Item     // M
+	Bool bool // BOOL
+	// Str is, of S: the text; of N: the number in canonical text; of B: the raw bytes; of Invalid: what is wrong; of L, M,
+	// SS, NS and BS: the content in stored form, which is the same for equal values.
+	Str string
 }
 
 // Item is a set of named attributes.
@@ -75,16 +72,10 @@ func Equal(a, b Value) bool {
 		return false
 	}
 	switch a.Kind {
-	case S, N, B:
+	case S, N, B, L, M, SS, NS, BS:
 		return a.Str == b.Str
 	case BOOL:
 		return a.Bool == b.Bool
-	case SS, NS, BS:
-		return slices.Equal(a.Set, b.Set)
-	case L:
-		return slices.EqualFunc(a.List, b.List, Equal)
-	case M:
-		return EqualItems(a.Map, b.Map)
 	}
 	return true
 }
@@ -114,40 +105,6 @@ func Compare(a, b Value) (order int, ok bool) {
 		return CompareNumbers(a.Str, b.Str), true
 	}
 	return 0, false
-}
-
-// MakeSet builds a set of the given kind from elements in any order; duplicates are dropped.
-func MakeSet(k Kind, elements []string) Value {
-	set := slices.Clone(elements)
-	sortSet(k, set)
-	return Value{Kind: k, Set: slices.Compact(set)}
-}
-
-func sortSet(k Kind, set []string) {
-	if k == NS {
-		slices.SortFunc(set, CompareNumbers)
-	} else {
-		slices.Sort(set)
-	}
-}
-
-// Union is the set of all elements of a and b, which must be sets of one kind.
-func Union(a, b Value) Value {
-	return MakeSet(a.Kind, append(slices.Clone(a.Set), b.Set...))
-}
-
-// Difference is the set of a's elements that are not in b. An empty result has Kind None, as sets are never empty.
-func Difference(a, b Value) Value {
-	var left []string
-	for _, e := range a.Set {
-		if !slices.Contains(b.Set, e) {
-			left = append(left, e)
-		}
-	}
-	if len(left) == 0 {
-		return Value{}
-	}
-	return Value{Kind: a.Kind, Set: left}
 }
 
 // Project returns the named attributes of the item that are there.

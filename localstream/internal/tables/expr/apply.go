@@ -113,7 +113,7 @@ func combine(op op, x, y attr.Value) (attr.Value, error) {
 		return attr.Value{}, errOperandType
 	}
 	if want == attr.L {
-		return attr.Value{Kind: attr.L, List: slices.Concat(x.List, y.List)}, nil
+		return attr.MakeList(append(x.List(), y.List()...)), nil
 	}
 	sum, err := arithmetic(x.Str, y.Str)
 	return attr.Value{Kind: attr.N, Str: sum}, err
@@ -168,12 +168,14 @@ func (b *BoundUpdate) graft(br *branch, it attr.Item, old attr.Value) (attr.Valu
 	case br.leaf != nil:
 		return b.changed(br.leaf, it, old)
 	case len(br.names) > 0 && old.Kind == attr.M:
-		m := make(attr.Item, len(old.Map)+len(br.names))
-		maps.Copy(m, old.Map)
-		return attr.Value{Kind: attr.M, Map: m}, b.grow(br, it, m)
+		m := old.Map()
+		if err := b.grow(br, it, m); err != nil {
+			return old, err
+		}
+		return attr.MakeMap(m), nil
 	case len(br.index) > 0 && old.Kind == attr.L:
-		list, err := b.graftList(br, it, old.List)
-		return attr.Value{Kind: attr.L, List: list}, err
+		list, err := b.graftList(br, it, old.List())
+		return attr.MakeList(list), err
 	}
 	return old, errPath
 }

@@ -161,10 +161,8 @@ func (b bound) lookup(p path, it attr.Item) attr.Value {
 	v := it[b.stepName(p[0])]
 	for _, s := range p[1:] {
 		switch {
-		case s.index < 0 && v.Kind == attr.M:
-			v = v.Map[b.stepName(s)]
-		case s.index >= 0 && v.Kind == attr.L && s.index < len(v.List):
-			v = v.List[s.index]
+		case s.index < 0 && v.Kind == attr.M, s.index >= 0 && v.Kind == attr.L:
+			v = v.At(b.stepName(s), s.index)
 		default:
 			return attr.Value{}
 		}

@@ -243,7 +243,12 @@ func (b *BoundCondition) checkBetween(n *node) *Error {
 	return nil
 }
 
-func describe(v attr.Value) string { return v.Kind.String() + ":" + v.Str }
+func describe(v attr.Value) string {
+	if v.Kind == attr.N {
+		return "N:" + attr.Plain(v.Str)
+	}
+	return v.Kind.String() + ":" + v.Str
+}
 
 func (b *BoundCondition) checkFunction(n *node) *Error {
 	switch n.name {

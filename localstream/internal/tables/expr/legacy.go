@@ -170,7 +170,7 @@ func (r Replacement) replaced(old attr.Value) (attr.Value, error) {
 		sum, err := attr.Add(old.Str, r.Value.Str)
 		return attr.Value{Kind: attr.N, Str: sum}, err
 	case old.Kind == attr.L:
-		return attr.Value{Kind: attr.L, List: slices.Concat(old.List, r.Value.List)}, nil
+		return attr.MakeList(append(old.List(), r.Value.List()...)), nil
 	}
 	return attr.Union(old, r.Value), nil
 }

@@ -100,13 +100,13 @@ func contains(x, y attr.Value) bool {
 	case attr.S, attr.B:
 		return y.Kind == x.Kind && strings.Contains(x.Str, y.Str)
 	case attr.SS:
-		return y.Kind == attr.S && slices.Contains(x.Set, y.Str)
+		return y.Kind == attr.S && slices.Contains(x.Set(), y.Str)
 	case attr.NS:
-		return y.Kind == attr.N && slices.Contains(x.Set, y.Str)
+		return y.Kind == attr.N && slices.Contains(x.Set(), y.Str)
 	case attr.BS:
-		return y.Kind == attr.B && slices.Contains(x.Set, y.Str)
+		return y.Kind == attr.B && slices.Contains(x.Set(), y.Str)
 	case attr.L:
-		return slices.ContainsFunc(x.List, func(e attr.Value) bool { return attr.Equal(e, y) })
+		return slices.ContainsFunc(x.List(), func(e attr.Value) bool { return attr.Equal(e, y) })
 	}
 	return false
 }
@@ -124,12 +124,8 @@ func size(v attr.Value) attr.Value {
 		}
 	case attr.B:
 		n = len(v.Str)
-	case attr.SS, attr.NS, attr.BS:
-		n = len(v.Set)
-	case attr.L:
-		n = len(v.List)
-	case attr.M:
-		n = len(v.Map)
+	case attr.SS, attr.NS, attr.BS, attr.L, attr.M:
+		n = v.Len()
 	default:
 		return attr.Value{}
 	}

@@ -77,16 +77,16 @@ func (br *branch) pick(v attr.Value) attr.Value {
 	case len(br.names) > 0 && v.Kind == attr.M:
 		m := attr.Item{}
 		for i, name := range br.names {
-			if e := br.below[i].pick(v.Map[name]); e.Exists() {
+			if e := br.below[i].pick(v.At(name, -1)); e.Exists() {
 				m[name] = e
 			}
 		}
 		if len(m) > 0 {
-			return attr.Value{Kind: attr.M, Map: m}
+			return attr.MakeMap(m)
 		}
 	case len(br.index) > 0 && v.Kind == attr.L:
-		if list := br.pickList(v.List); len(list) > 0 {
-			return attr.Value{Kind: attr.L, List: list}
+		if list := br.pickList(v.List()); len(list) > 0 {
+			return attr.MakeList(list)
 		}
 	}
 	return attr.Value{}
