@@ -257,8 +257,9 @@ func (c *Census) readMembers(r *Round, tallies map[string]*tally, wall time.Time
 		case quiet >= memberStale, is.old && r.now.Sub(is.first) >= memberLife:
 			r.Stale = append(r.Stale, m)
 			is.living = false
-		case is.ignored, quiet > memberLife, is.away > 0, failing(m), silent(tallies[m.Worker]):
+		case is.ignored, quiet > memberLife, is.away > 0, failing(m):
 			is.living = false
+		case is.living && silent(tallies[m.Worker]): // lives as far as is known, and is given nothing
 		default:
 			if !is.living {
 				is.living, is.born = true, r.now
