@@ -166,6 +166,14 @@ func (f *Fleet) WaitLeader(ctx context.Context, worker string, limit time.Durati
 	})
 }
 
+// WaitOtherLeader waits until a worker other than the given one leads.
+func (f *Fleet) WaitOtherLeader(ctx context.Context, than string, limit time.Duration) error {
+	return f.wait(ctx, "another leads than "+than, limit, func() (bool, error) {
+		leader, err := f.Leader(ctx)
+		return leader != "" && leader != than, err
+	})
+}
+
 // Flowing waits until all of the table's open shards, at least n, have been processed further than they are now, each
 // by one of the given workers, or by any if none is given.
 func (f *Fleet) Flowing(ctx context.Context, n int, limit time.Duration, workers ...string) error {
