@@ -1,6 +1,7 @@
 package tables
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -155,32 +156,50 @@ func (s *Service) bindTransacted(m *transactWrite) (w *inTransaction, err error)
 	return w, err
 }
 
-// checkTransaction finds the tables and checks the writes against them.
+// checkTransaction finds the tables and checks the writes against them. One item twice comes before a table that is
+// missed.
 func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed) error {
-	for _, w := range all {
-		if err := s.locate(w.writing, w.in); err != nil {
+	var missed error
+	failed := make([]reason, len(all))
+	for i, w := range all {
+		err := s.locate(w.writing, w.in)
+		if e := (*wire.Error)(nil); errors.As(err, &e) && e.Type == "ResourceNotFoundException" {
+			missed = cmp.Or(missed, err)
+			failed[i].code = "NotFound" // not to be looked at below
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		w.units = units.of(w.table.Name)
 	}
-	failed := make([]reason, len(all))
 	for i, w := range all {
-		if err := failed[i].set(w.check(w.table)); err != nil {
+		if failed[i].code != "" {
+			continue
+		}
+		if err := failed[i].set(w.check(w.table)); err != nil && missed == nil {
+			return err
+		} else if err != nil {
+			return missed
+		}
+	}
+	if missed == nil {
+		if err := cancelled(failed); err != nil {
 			return err
 		}
 	}
-	if err := cancelled(failed); err != nil {
-		return err
-	}
 	seen := map[string]bool{}
-	for _, w := range all {
+	for i, w := range all {
+		if failed[i].code != "" {
+			continue
+		}
 		key, _ := w.table.base.storageKey(w.table, w.key)
 		if seen[string(key)] {
 			return errOneItemTwice()
 		}
 		seen[string(key)] = true
 	}
-	return nil
+	return missed
 }
 
 func errOneItemTwice() error {
