@@ -59,5 +59,12 @@ kinesalite: # the peer, outside of the repository; the benchmark says so if it i
 		npm install --prefix "$(KINESALITE)" --no-audit --no-fund --silent kinesalite@3.3.3 || \
 		echo "kinesalite cannot be installed: it is left out"
 
+.PHONY: s3-crash s3-crash-quick
+s3-crash: ## the S3 archiver through 300 faults on versitygw, which it installs; the last line is the verdict
+	@$(GO) run ./integration/s3crash
+
+s3-crash-quick: ## the same with 60 faults, in less than four minutes
+	@$(GO) run ./integration/s3crash -records 4000 -faults 60 -without 30
+
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
