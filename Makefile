@@ -66,5 +66,18 @@ s3-crash: ## the S3 archiver through 300 faults on versitygw, which it installs;
 s3-crash-quick: ## the same with 60 faults, in less than four minutes
 	@$(GO) run ./integration/s3crash -records 4000 -faults 60 -without 30
 
+.PHONY: interop interop-full failover failover-full
+interop: ## fleets of Go and Java KCL workers on one lease table (java and mvn needed); the last line is JSON
+	@$(GO) run ./integration/javakcl
+
+interop-full: ## the same with leases of 10 s, Java's own settings and 50 hand-overs
+	@$(GO) run ./integration/javakcl -full -v
+
+failover: ## how long shards stand still when Go workers die, stop, are replaced or join; the last line is JSON
+	@$(GO) run ./integration/failover
+
+failover-full: ## the same 20 times over, beside fleets of the Java KCL (java and mvn needed)
+	@$(GO) run ./integration/failover -full
+
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18

@@ -144,7 +144,7 @@ func (c *campaign) pythonClient(name, script string) func(context.Context, *resu
 func (c *campaign) javaClient(name string) func(context.Context, *result) error {
 	return func(ctx context.Context, r *result) error {
 		return c.steps(ctx, name, r, func(url string) (driver, error) {
-			return c.startDriver(ctx, name, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", c.tools.classpath, "io.shoal.conformance.SdkDriver", url)
+			return c.startDriver(ctx, name, "java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", c.tools.sdk, "io.shoal.conformance.SdkDriver", url)
 		})
 	}
 }

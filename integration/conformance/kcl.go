@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	kinesistypes "github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/integration/kclworker"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -86,7 +88,7 @@ func (c *campaign) kcl(ctx context.Context, r *result) (err error) {
 	return nil
 }
 
-// A kclWorker is a process of KclWorker.
+// A kclWorker is a process of integration/kclworker.
 type kclWorker struct {
 	mode  string
 	app   string
@@ -105,10 +107,19 @@ func (c *campaign) startKCL(url, mode string) (*kclWorker, error) {
 		return nil, err
 	}
 	defer log.Close()
-	w.cmd = exec.Command("java", "-Xmx512m", "-XX:+UseSerialGC", "-cp", c.tools.classpath, "io.shoal.conformance.KclWorker",
-		"-endpoint", url, "-stream", flightsStream, "-app", w.app, "-worker", mode, "-output", w.out, "-mode", mode)
-	w.cmd.Env, w.cmd.Stdout, w.cmd.Stderr = clientEnv(), log, log
-	return w, w.cmd.Start()
+	w.cmd = kclworker.Command(c.tools.kcl)
+	w.cmd.Stdout, w.cmd.Stderr = log, log
+	commands, err := w.cmd.StdinPipe() // it stays open until the worker has ended
+	if err != nil {
+		return nil, err
+	}
+	if err := w.cmd.Start(); err != nil {
+		return nil, err
+	}
+	_, err = io.WriteString(commands, kclworker.Settings{
+		Endpoint: url, Stream: flightsStream, App: w.app, Worker: mode, Output: w.out, Fanout: mode == "fanout",
+	}.Start())
+	return w, err
 }
 
 // end ends the process at once if it runs.
