@@ -3,6 +3,7 @@ package dynamo
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -148,7 +149,11 @@ func (d *decoder) bad(attr, want string) {
 	}
 }
 
-func (d *decoder) text(attr string, must bool) string {
+// text is a copy of a string: the item may lie in memory that is used again.
+func (d *decoder) text(attr string, must bool) string { return strings.Clone(d.borrow(attr, must)) }
+
+// borrow is a string that is used during the decoding alone.
+func (d *decoder) borrow(attr string, must bool) string {
 	v, ok := d.item[attr]
 	if !ok {
 		if must {
@@ -235,7 +240,7 @@ func (d *decoder) set(attr string) []string {
 
 // hashRange is nil unless both ends are there.
 func (d *decoder) hashRange() *record.HashKeyRange {
-	from, to := d.text(attrStartHash, false), d.text(attrEndHash, false)
+	from, to := d.borrow(attrStartHash, false), d.borrow(attrEndHash, false)
 	if from == "" || to == "" {
 		return nil
 	}

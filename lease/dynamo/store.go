@@ -72,6 +72,7 @@ type Store struct {
 
 	layout   layout
 	segments atomic.Int32 // in which the table is scanned at once; 0 until Open has asked for its size
+	rows     atomic.Int32 // that the last scan found
 }
 
 // New makes a store in the table of that name, with the defaults of Config. It does no I/O. It does not use client

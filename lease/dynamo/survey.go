@@ -8,26 +8,30 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go/transport/http/protocol/awsjson"
 
 	"github.com/shoal-stream/shoal/lease"
 )
 
 // List is Survey without the members.
 func (s *Store) List(ctx context.Context) ([]lease.Lease, error) {
-	v := view{leases: true}
+	v := s.newView()
 	if err := s.scan(ctx, s.leases(), s.segments.Load(), &v); err != nil {
 		return nil, s.failed(s.leases(), "list leases", err)
 	}
+	s.rows.Store(int32(len(v.rows)))
 	return v.rows, errors.Join(v.damaged...)
 }
 
 // Survey reads the whole table, a large one in several segments at once, eventually consistently, and the table of
 // workers where there is one.
 func (s *Store) Survey(ctx context.Context) ([]lease.Lease, []lease.Member, error) {
-	v := view{leases: true, members: true}
+	v := s.newView()
+	v.members = true
 	if err := s.scan(ctx, s.leases(), s.segments.Load(), &v); err != nil {
 		return nil, nil, s.failed(s.leases(), "survey", err)
 	}
+	s.rows.Store(int32(len(v.rows)))
 	if apart, _ := s.layout.members(); apart {
 		old := view{members: true, old: true}
 		if err := s.scan(ctx, s.metrics(), 1, &old); err != nil {
@@ -46,6 +50,19 @@ type view struct {
 	rows    []lease.Lease
 	workers []lease.Member
 	damaged []error
+}
+
+// newView is for the lease table, with room for as many rows as there were the last time.
+func (s *Store) newView() view {
+	rows := int(s.rows.Load())
+	return view{leases: true, rows: make([]lease.Lease, 0, rows+rows/16)}
+}
+
+// read makes a scan's answers go into v directly.
+func (v *view) read(o *dynamodb.Options) {
+	if sdk, ok := o.Protocol.(*awsjson.Protocol); ok {
+		o.Protocol = pageReader{ClientProtocol: sdk, view: v}
+	}
 }
 
 // add reads an item; those of other kinds are left out.
@@ -127,11 +144,11 @@ func (s *Store) scan(ctx context.Context, p place, segments int32, v *view) erro
 // scanSegment reads all pages of a scan into v.
 func (s *Store) scanSegment(ctx context.Context, in *dynamodb.ScanInput, v *view) error {
 	for {
-		out, err := s.client.Scan(ctx, in)
+		out, err := s.client.Scan(ctx, in, v.read)
 		if err != nil {
 			return err
 		}
-		for _, it := range out.Items {
+		for _, it := range out.Items { // where the client has a protocol of its own
 			v.add(it)
 		}
 		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
