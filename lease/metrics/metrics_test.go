@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/fstest"
 	"testing/synctest"
@@ -204,18 +205,18 @@ func TestAReportAveragesTheSamplesSinceTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		second := 0
-		var failing bool
-		var errs int
+		var failing atomic.Bool
+		var errs atomic.Int32
 		r := New(Config{
 			Limit: 80,
 			Utilisation: func(context.Context) (float64, error) {
 				second++
-				if failing {
+				if failing.Load() {
 					return 0, errors.New("no reading")
 				}
 				return float64(second), nil
 			},
-			OnError: func(error) { errs++ },
+			OnError: func(error) { errs.Add(1) },
 		})
 		ended := make(chan struct{})
 		go func() { defer close(ended); r.Run(ctx) }()
@@ -236,13 +237,13 @@ func TestAReportAveragesTheSamplesSinceTheLast(t *testing.T) {
 		report(2) // nothing new
 		time.Sleep(2 * time.Second)
 		report(2, 4.5)
-		failing = true
+		failing.Store(true)
 		time.Sleep(2 * time.Second)
 		report(2, 4.5, -1)
-		if errs != 2 {
-			t.Errorf("%d errors told, want 2", errs)
+		if n := errs.Load(); n != 2 {
+			t.Errorf("%d errors told, want 2", n)
 		}
-		failing = false
+		failing.Store(false)
 		for range 12 {
 			time.Sleep(time.Second)
 			r.Report("me", time.Now())
