@@ -6,7 +6,7 @@
 //
 // Every scenario runs several times. With -full so do fleets of Java KCL workers, for comparison. The last line of the
 // output is one JSON object with medians and worst cases; docs/failover.md says how they are measured. FAULT plants a fault
-// in the Go workers (integration/fleet/goworker lists them): a run with one must fail.
+// in the Go workers (fleet.Faults): a run with one must fail.
 //
 // Exit status: 0 if every bound was kept, 1 if not, 2 for bad usage or if something could not be installed.
 package main
@@ -51,19 +51,25 @@ func main() {
 		c.javaTrials = *javaTrials
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code, err := run(ctx, c, *only, *lanes, *keep)
+	code, line, err := run(ctx, c, *only, *lanes, *keep)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "failover: %v\n", err)
 	}
+	if line != "" {
+		fmt.Println(line)
+	}
 	os.Exit(code)
 }
 
-// run is the program without its process: it returns the exit status.
-func run(ctx context.Context, c *campaign, only string, lanes int, folder string) (code int, err error) {
+// run is the program without its process: it returns the exit status and the last line.
+func run(ctx context.Context, c *campaign, only string, lanes int, folder string) (code int, line string, err error) {
 	chosen, err := choose(only)
 	if err != nil {
-		return 2, err
+		return 2, "", err
+	}
+	if !fleet.HasFault(c.fault) {
+		return 2, "", fmt.Errorf("unknown fault %q; want one of %s", c.fault, strings.Join(fleet.Faults, ", "))
 	}
 	kept := folder != ""
 	if kept {
@@ -72,7 +78,7 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 		folder, err = os.MkdirTemp("", "failover-")
 	}
 	if err != nil {
-		return 2, err
+		return 2, "", err
 	}
 	defer func() {
 		if kept || code != 0 {
@@ -86,21 +92,17 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 		versions = append(versions, kclworker.Newest)
 	}
 	if c.site, err = fleet.Open(ctx, folder, versions...); err != nil {
-		return 2, err
+		return 2, "", err
 	}
 	defer func() { err = errors.Join(err, c.site.Close()) }()
 	start := time.Now()
 	results := c.runAll(ctx, chosen, lanes)
 	line, failed, err := results.json(c)
 	if err != nil {
-		return 1, err
+		return 1, "", err
 	}
 	c.line("%d scenarios in %.0f s, %d failed", len(results), time.Since(start).Seconds(), failed)
-	fmt.Println(line)
-	if failed > 0 {
-		code = 1
-	}
-	return code, nil
+	return min(failed, 1), line, nil
 }
 
 func choose(only string) ([]scenario, error) {

@@ -6,7 +6,7 @@
 //
 // Each case has a stream of eight shards and an application of its own, on one localstream process. The last line of the
 // output is one JSON object with the figures of each case; docs/failover.md says what they mean. FAULT plants a fault in
-// the Go workers (integration/fleet/goworker lists them): a run with one must fail.
+// the Go workers (fleet.Faults): a run with one must fail.
 //
 // Exit status: 0 if nothing failed, 1 if something did, 2 for bad usage or if a client could not be installed.
 package main
@@ -69,23 +69,29 @@ func main() {
 		s = full
 	}
 	c := &campaign{size: s, fault: *fault, out: &printer{verbose: *verbose}}
-	code, err := run(ctx, c, *only, *lanes, *keep)
+	code, line, err := run(ctx, c, *only, *lanes, *keep)
 	stop()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "javakcl: %v\n", err)
 	}
+	if line != "" {
+		fmt.Println(line)
+	}
 	os.Exit(code)
 }
 
-// run is the program without its process: it returns the exit status.
-func run(ctx context.Context, c *campaign, only string, lanes int, folder string) (code int, err error) {
+// run is the program without its process: it returns the exit status and the last line.
+func run(ctx context.Context, c *campaign, only string, lanes int, folder string) (code int, line string, err error) {
 	chosen, err := choose(only)
 	if err != nil {
-		return 2, err
+		return 2, "", err
+	}
+	if !fleet.HasFault(c.fault) {
+		return 2, "", fmt.Errorf("unknown fault %q; want one of %s", c.fault, strings.Join(fleet.Faults, ", "))
 	}
 	kept := folder != ""
 	if folder, err = makeFolder(folder); err != nil {
-		return 2, err
+		return 2, "", err
 	}
 	defer func() {
 		if kept || code != 0 {
@@ -96,23 +102,19 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 	}()
 	start := time.Now()
 	if c.site, err = fleet.Open(ctx, folder, kclworker.Newest, kclworker.ThreeTables, kclworker.Second); err != nil {
-		return 2, err
+		return 2, "", err
 	}
 	defer func() { err = errors.Join(err, c.site.Close()) }()
 	if err := c.site.Warm(kclworker.Newest, min(2*lanes, len(chosen)+1)); err != nil {
-		return 2, err
+		return 2, "", err
 	}
 	results := c.runAll(ctx, chosen, lanes)
 	line, failed, err := results.json()
 	if err != nil {
-		return 1, err
+		return 1, "", err
 	}
 	c.out.line("%d cases in %.0f s, %d failed", len(results), time.Since(start).Seconds(), failed)
-	defer fmt.Println(line)
-	if failed > 0 {
-		return 1, nil
-	}
-	return 0, nil
+	return min(failed, 1), line, nil
 }
 
 func makeFolder(folder string) (string, error) {

@@ -3,13 +3,7 @@
 //
 //	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-fault NAME]
 //
-// Everything that has no flag is as Shoal sets it. SIGTERM stops it. -fault plants a fault that a judge must notice:
-//
-//	skip      now and then a batch is checkpointed that was never handled
-//	reorder   a batch is handled backwards
-//	repeat    what is done is not checkpointed when the shard moves
-//	stall     a shard that was taken over waits for twice the lease
-//	greedy    a stop leaves the leases to expire
+// Everything that has no flag is as Shoal sets it. SIGTERM stops it. -fault plants one of fleet.Faults.
 package main
 
 import (
@@ -19,7 +13,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -30,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 
 	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/integration/fleet"
 	"github.com/shoal-stream/shoal/lease/dynamo"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
@@ -41,8 +35,6 @@ type options struct {
 	lease, work                                  time.Duration
 }
 
-var faults = []string{"", "skip", "reorder", "repeat", "stall", "greedy"}
-
 func main() {
 	var o options
 	flag.StringVar(&o.endpoint, "endpoint", "", "`URL` of localstream")
@@ -52,9 +44,9 @@ func main() {
 	flag.StringVar(&o.output, "output", "", "`file` to which what was delivered is appended")
 	flag.DurationVar(&o.lease, "lease", 0, "lease `duration`; the default is Shoal's")
 	flag.DurationVar(&o.work, "work", 0, "`time` that a batch takes before it is checkpointed")
-	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(faults[1:], ", "))
+	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(fleet.Faults, ", "))
 	flag.Parse()
-	if o.endpoint == "" || o.stream == "" || o.app == "" || o.worker == "" || o.output == "" || !slices.Contains(faults, o.fault) || flag.NArg() > 0 {
+	if o.endpoint == "" || o.stream == "" || o.app == "" || o.worker == "" || o.output == "" || !fleet.HasFault(o.fault) || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "goworker: -endpoint, -stream, -app, -worker and -output are needed; see -h")
 		os.Exit(2)
 	}

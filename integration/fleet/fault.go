@@ -1,0 +1,15 @@
+package fleet
+
+import "slices"
+
+// Faults are what a Config can plant in Go workers, so that a harness shows that it notices:
+//
+//	skip      now and then a batch is checkpointed that was never handled
+//	reorder   a batch is handled backwards
+//	repeat    what is done is seldom checkpointed, also when the shard moves
+//	stall     a new owner of a shard waits for twice the lease before it goes on
+//	greedy    a stopped worker leaves its leases to expire
+var Faults = []string{"skip", "reorder", "repeat", "stall", "greedy"}
+
+// HasFault reports whether there is a fault of that name; "" is none, which is always possible.
+func HasFault(name string) bool { return name == "" || slices.Contains(Faults, name) }
