@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-stream/shoal/record"
@@ -24,18 +25,17 @@ const readsAtOnce = 64
 const firstReadBytes = 256 << 10
 
 // A fetched page is one that the fetcher hands to the session, with its share of the memory budget. One goroutine has it
-// at a time.
+// at a time, but that a processor left behind may still give its share back.
 type fetched struct {
 	record.Page
 	budget *budget
-	bytes  int64
+	bytes  atomic.Int64
 }
 
 // giveBack returns the page's share of the budget, once: when it is processed or given up, or when its processor keeps
 // failing, so that a few shards that are stuck do not take the budget from all others.
 func (f *fetched) giveBack() {
-	f.budget.release(f.bytes)
-	f.bytes = 0
+	f.budget.release(f.bytes.Swap(0))
 }
 
 // A fetcher reads one shard ahead of its session: one page waits while another is processed. It paces its reads, backs
@@ -78,7 +78,9 @@ func (f *fetcher) run(ctx context.Context) {
 		f.expect = max(bytes, f.expect/2, 1<<10)
 		f.s.t.lag.fetched(pageLag{behind: page.Behind, read: f.s.t.w.clock.Now(), records: len(page.Records)})
 		f.warn(page.Behind)
-		if !f.hand(ctx, &fetched{Page: page, budget: f.s.t.w.budget, bytes: bytes}) || page.End {
+		full := &fetched{Page: page, budget: f.s.t.w.budget}
+		full.bytes.Store(bytes)
+		if !f.hand(ctx, full) || page.End {
 			return
 		}
 		if page.Behind == 0 && f.s.t.w.clock.Sleep(ctx, f.pace.Idle) != nil {
