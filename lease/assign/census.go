@@ -44,7 +44,7 @@ type Round struct {
 	// Alive are the members to which leases can be assigned, by name. A worker that holds leases may live and not be
 	// among them: one that is stopping, one of KCL 2.x, one whose metric fails.
 	Alive []lease.Member
-	// Stale are members that have not written for a day.
+	// Stale are members that have not written for a day, or are dead by what their leases show.
 	Stale []lease.Member
 	// Skewed are members that have just written a time more than 30 s off this worker's own.
 	Skewed []lease.Member
@@ -92,6 +92,7 @@ type sighting struct {
 	living  bool
 	away    int         // how often its item has to change before it counts as living again: all its leases had expired
 	strikes int         // how often that has happened since it last renewed a lease
+	struck  bool        // it has happened since the item last changed
 	reports []time.Time // when its item changed
 	count   int
 }
@@ -257,6 +258,9 @@ func (c *Census) readMembers(r *Round, tallies map[string]*tally, wall time.Time
 		case quiet >= memberStale, is.old && r.now.Sub(is.first) >= memberLife:
 			r.Stale = append(r.Stale, m)
 			is.living = false
+		case is.struck: // the others, who may not have seen it, learn it from the item's absence
+			r.Stale = append(r.Stale, m)
+			is.living = false
 		case is.ignored, quiet > memberLife, is.away > 0, failing(m):
 			is.living = false
 		case is.living && silent(tallies[m.Worker]): // lives as far as is known, and is given nothing
@@ -300,13 +304,14 @@ func (is *sighting) judge(t *tally, changed bool, quiet time.Duration) {
 	if changed && is.away > 0 {
 		is.away--
 	}
+	is.struck = is.struck && !changed
 	switch {
 	case t == nil:
 	case t.renewed:
-		is.strikes, is.away = 0, 0
+		is.strikes, is.away, is.struck = 0, 0, false
 	case t.expired == t.has && quiet > t.overdue && is.away == 0:
 		is.strikes++
-		is.away = 1 << min(is.strikes-1, 6)
+		is.away, is.struck = 1<<min(is.strikes-1, 6), true
 	}
 }
 
@@ -324,7 +329,7 @@ func failing(m lease.Member) bool {
 	return false
 }
 
-// forget drops what the survey did not show.
+// forget drops what the survey did not show, but not the strikes of a worker whose item was deleted for them.
 func (c *Census) forget() {
 	for key, is := range c.rows {
 		if is.count != c.count {
@@ -332,7 +337,7 @@ func (c *Census) forget() {
 		}
 	}
 	for name, is := range c.workers {
-		if is.count != c.count {
+		if is.count != c.count && (is.strikes == 0 || c.last.Sub(is.changed) > memberStale) {
 			delete(c.workers, name)
 		}
 	}
