@@ -58,8 +58,22 @@ type Config struct {
 	// 100 ms to 10 min, default 20 s, which is below the 30 s after which a Java leader takes a lease by force.
 	DrainTimeout time.Duration
 
-	// MaxLeases is the most shards that this worker takes at a time; 0 is no limit.
+	// MaxLeases is the most shards that one worker has at a time; 0 is no limit. The leader keeps all workers to its own
+	// value, so it should be the same in the whole fleet.
 	MaxLeases int
+
+	// MaxThroughputKBps is the most that one worker should have to process, in KiB per second; 0 is no limit. A worker
+	// above it is given nothing more. The leader's value counts.
+	MaxThroughputKBps float64
+
+	// BalanceByCount spreads the shards by their number alone. The default goes by what they deliver, and by the
+	// utilisation that the workers report where all of them do. The leader's value counts.
+	BalanceByCount bool
+
+	// Utilization, if set, tells how busy this worker is: by short name of a metric (C for CPU, M for memory) its last
+	// averages in percent, oldest first, at most 10, and the limit that is wanted of it. See lease/metrics. It is called
+	// every few seconds and must not wait.
+	Utilization func() (averages map[string][]float64, limits map[string]float64)
 
 	// Retry says what happens after an error of ProcessRecords. The zero Retry tries for ever with back-off.
 	Retry Retry
@@ -181,6 +195,9 @@ func (c Config) validate() error {
 	within("DrainTimeout", c.DrainTimeout, minDrainTimeout, maxDrainTimeout)
 	if c.MaxLeases < 0 {
 		bad("MaxLeases", "is %d; want 0 for no limit, or at least 1", c.MaxLeases)
+	}
+	if c.MaxThroughputKBps < 0 {
+		bad("MaxThroughputKBps", "is %v; want 0 for no limit, or more", c.MaxThroughputKBps)
 	}
 	if c.MaxBatchRecords < 1 {
 		bad("MaxBatchRecords", "is %d; want at least 1", c.MaxBatchRecords)

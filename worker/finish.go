@@ -92,7 +92,8 @@ func (t *tenure) closeShard(children []record.Shard) error {
 					h(t.info(), record.ShardEnd)
 				}
 				t.w.finished.broadcast()
-				t.w.pokePlan()
+				poke(t.w.pokeLead)
+				poke(t.w.pokeDiscover)
 				return nil
 			}
 		}
@@ -139,9 +140,24 @@ func (t *tenure) createChildren(children []record.Shard) (ready bool, err error)
 		return false, nil
 	}
 	for _, row := range create {
+		row.Owner = t.heir()
 		if err := t.w.cfg.Leases.Create(t.ctx, row); err != nil && !errors.Is(err, lease.ErrExists) {
 			return false, fmt.Errorf("create the lease of %s: %w", row.Shard, err)
 		}
 	}
 	return true, nil
+}
+
+// heir is the owner with which the rows of children are made: this worker, which can begin with them at once, unless it
+// stops or has all the leases that it may have.
+func (t *tenure) heir() string {
+	select {
+	case <-t.moving:
+		return ""
+	default:
+	}
+	if most := t.w.cfg.MaxLeases; most > 0 && len(t.w.holdings()) >= most {
+		return ""
+	}
+	return t.w.cfg.WorkerID
 }

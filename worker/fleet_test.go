@@ -214,6 +214,12 @@ func (m *member) crash() {
 	<-m.done
 }
 
+// kill is crash without waiting for the worker to notice.
+func (m *member) kill() {
+	m.link.cut.Store(true)
+	m.stop()
+}
+
 // pass lets time go by. What the processors did in it may then be looked at, and what they do next comes after that.
 func pass(d time.Duration) {
 	looked()
@@ -376,6 +382,54 @@ func (s cutStore) Release(ctx context.Context, held lease.Lease, id, next string
 
 func (s cutStore) Delete(ctx context.Context, seen lease.Lease) error {
 	return cmpOr(s.link.check(), func() error { return s.Store.Delete(ctx, seen) })
+}
+
+func (s cutStore) Survey(ctx context.Context) ([]lease.Lease, []lease.Member, error) {
+	if err := s.link.check(); err != nil {
+		return nil, nil, err
+	}
+	return s.Store.Survey(ctx)
+}
+
+func (s cutStore) Owned(ctx context.Context, id string) ([]string, error) {
+	if err := s.link.check(); err != nil {
+		return nil, err
+	}
+	return s.Store.Owned(ctx, id)
+}
+
+func (s cutStore) Assign(ctx context.Context, seen lease.Lease, id string) (lease.Lease, error) {
+	if err := s.link.check(); err != nil {
+		return lease.Lease{}, err
+	}
+	return s.Store.Assign(ctx, seen, id)
+}
+
+func (s cutStore) PutMember(ctx context.Context, m lease.Member) error {
+	return cmpOr(s.link.check(), func() error { return s.Store.PutMember(ctx, m) })
+}
+
+func (s cutStore) DeleteMember(ctx context.Context, m lease.Member) error {
+	return cmpOr(s.link.check(), func() error { return s.Store.DeleteMember(ctx, m) })
+}
+
+func (s cutStore) Leader(ctx context.Context) (lease.Lock, error) {
+	if err := s.link.check(); err != nil {
+		return lease.Lock{}, err
+	}
+	return s.Store.Leader(ctx)
+}
+
+func (s cutStore) PutLeader(ctx context.Context, seen, next lease.Lock) error {
+	return cmpOr(s.link.check(), func() error { return s.Store.PutLeader(ctx, seen, next) })
+}
+
+func (s cutStore) Beat(ctx context.Context, held, next lease.Lock) error {
+	return cmpOr(s.link.check(), func() error { return s.Store.Beat(ctx, held, next) })
+}
+
+func (s cutStore) DeleteLeader(ctx context.Context, held lease.Lock) error {
+	return cmpOr(s.link.check(), func() error { return s.Store.DeleteLeader(ctx, held) })
 }
 
 func cmpOr(err error, f func() error) error {

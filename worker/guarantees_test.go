@@ -227,16 +227,26 @@ func TestG4CheckpointsGoForwardAndStayWithinWhatWasGiven(t *testing.T) {
 
 func TestG5ACrashedWorkersShardsFlowAgainWithinTheBound(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 4, memstream.Options{})
-		a, b := f.start("a", nil), f.start("b", nil)
-		f.until("two shards each", 20*time.Second, func() bool { return len(a.Status().Shards) == 2 && len(b.Status().Shards) == 2 })
+		f := newFleet(t, 6, memstream.Options{})
+		a := f.start("a", nil)
+		f.until("a leads", time.Second, func() bool { return a.Status().Leader == "a" })
+		b, c := f.start("b", nil), f.start("c", nil)
+		f.until("two shards each", 20*time.Second, func() bool {
+			return len(a.Status().Shards) == 2 && len(b.Status().Shards) == 2 && len(c.Status().Shards) == 2
+		})
 		time.Sleep(7 * time.Second)
-		a.crash()
+		b.kill()
 		f.put(100)
-		if took := f.all(13 * time.Second); took > 12500*time.Millisecond {
-			t.Errorf("failover took %v, want at most the lease duration, two listings and a read", took)
+		if took := f.all(13 * time.Second); took > 12*time.Second {
+			t.Errorf("failover took %v, want at most the lease duration and 2 s", took)
 		}
-		b.halt()
+		time.Sleep(5 * time.Second)
+		a.kill()
+		f.put(100)
+		if took := f.all(16 * time.Second); took > 15*time.Second {
+			t.Errorf("failover of the leader's own shards took %v, want at most 15 s", took)
+		}
+		c.halt()
 		f.verify()
 	})
 }

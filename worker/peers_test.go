@@ -580,7 +580,8 @@ func TestAStopReturnsAtOnceWhileAShardWaitsForAParent(t *testing.T) {
 		c := f.start("c", nil)
 		f.all(time.Minute)
 		stop(t, a, c)
-		f.once()
+		f.verify() // c's joining may move the shard whose processor is slow
+		f.parentsFirst()
 	})
 }
 
@@ -660,7 +661,7 @@ func TestAShardIsReadAtItsPaceAndNoMore(t *testing.T) {
 		pass(5 * time.Second)
 		before := calls.all()
 		pass(100 * time.Second)
-		for name, want := range map[string]int{"Read" + id(0): 100, "Read" + id(2): 100, "List": 115, "Renew": 95, "Shards": 6, "Get": 0, "Take": 0} {
+		for name, want := range map[string]int{"Read" + id(0): 100, "Read" + id(2): 100, "List": 5, "Survey": 115, "Owned": 225, "Renew": 95, "Beat": 33, "PutMember": 11, "Leader": 0, "Shards": 6, "Get": 0, "Take": 0} {
 			if n := calls.of(name) - before[name]; n > want+want/20+1 || n < want/2 {
 				t.Errorf("%d calls of %s in 100 idle seconds, want about %d", n, name, want)
 			}

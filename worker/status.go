@@ -15,8 +15,10 @@ type Status struct {
 	Lag time.Duration
 	// Shards are the shards that this worker holds, by stream and ID.
 	Shards []ShardStatus
-	// Fleet counts the unfinished leases of each worker that the last listing of the table showed; "" are those
-	// without an owner.
+	// Leader is the worker that leads the fleet as far as this one knows, "" if nobody does.
+	Leader string
+	// Fleet counts the unfinished leases of each worker that the last survey of the table showed; "" are those without
+	// an owner. Only the leader and its deputies make surveys; it is nil for the others.
 	Fleet map[string]int
 	// LastError is the newest error that the worker survived, nil if none, and LastErrorTime its time.
 	LastError     error

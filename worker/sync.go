@@ -20,9 +20,17 @@ import (
 const syncEvery = 30 * time.Second
 
 // syncLoop makes the lease rows that are missing, at the start and then from time to time, and deletes those that nobody
-// needs any more.
+// needs any more. That is the leader's duty.
 func (w *Worker) syncLoop(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
+		changed := w.elected.wait()
+		if !w.election.Leading() {
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
 		pause := w.clock.Jitter(syncEvery)
 		if err := w.syncAll(ctx); err != nil && ctx.Err() == nil {
 			failed++
@@ -53,7 +61,7 @@ func (w *Worker) syncAll(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// listLeases and listShards are the calls of a sync; damaged rows are the planner's to report.
+// listLeases and listShards are the calls of a sync; damaged rows are the leader's round to report.
 func (w *Worker) listLeases(ctx context.Context) (rows []lease.Lease, err error) {
 	err = w.again(ctx, func() (err error) {
 		if rows, err = w.cfg.Leases.List(ctx); errors.Is(err, lease.ErrDamaged) {
@@ -118,7 +126,7 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 	}
 	if len(missing) > 0 {
 		w.log.Info("lease rows made", zap.String("stream", src.Name()), zap.Int("rows", len(missing)))
-		w.pokePlan()
+		poke(w.pokeLead)
 	}
 	for _, row := range shardsync.Deletable(own) {
 		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !errors.Is(err, lease.ErrConflict) && !errors.Is(err, lease.ErrNotFound) {

@@ -199,18 +199,16 @@ func (t *tenure) cancelSession(cause error) {
 	}
 }
 
-// release stores what was marked and gives the lease up: to whoever asked for it, or to the worker that has most room
-// when this one failed, or to nobody, and then the next worker that looks takes it.
+// release stores what was marked and gives the lease up: to whoever asked for it, else to the worker that has most room,
+// else to nobody.
 func (t *tenure) release() {
 	ctx, cancel := t.w.clock.WithTimeout(t.ctx, t.w.cfg.DrainTimeout/10, errDrained)
 	defer cancel()
 	t.storeMark(ctx)
 	next := ""
-	t.mu.Lock()
-	if t.evicted {
-		next = t.w.roomiest()
+	if row := t.keeper.Lease(); row.CheckpointOwner == "" { // else whoever asked gets it
+		next = t.w.roomiest(ctx)
 	}
-	t.mu.Unlock()
 	if err := t.keeper.Release(ctx, next); err != nil && t.ctx.Err() == nil {
 		t.survive(fmt.Errorf("release lease: %w", err))
 	}
@@ -227,43 +225,53 @@ func (t *tenure) storeMark(ctx context.Context) {
 }
 
 // awaitParents waits until every parent that has a lease is done, and returns the rows of the parents. Between two
-// consistent reads of the rows it waits for what this worker's own shards and its listings of the table tell.
+// consistent reads of the rows it waits a little, or for what this worker's own shards and its surveys of the table tell.
 func (t *tenure) awaitParents() ([]lease.Lease, error) {
 	for failed := 0; ; {
 		finished, listed := t.w.finished.wait(), t.w.listed.wait()
 		rows, blocked, err := t.parents()
-		var retry <-chan struct{}
+		pause := min(t.w.cfg.LeaseDuration/10, time.Second)
 		switch {
 		case t.ctx.Err() != nil:
 			return nil, context.Cause(t.ctx)
 		case err != nil:
 			failed++
 			t.survive(fmt.Errorf("look at the parents' leases: %w", err))
-			timer := t.w.clock.NewTimer(t.w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second))
-			defer timer.Stop()
-			retry = timer.C
+			pause = t.w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second)
 		case !blocked:
 			return rows, nil
 		}
-		for again := false; !again; {
-			select {
-			case <-t.ctx.Done():
-				return nil, context.Cause(t.ctx)
-			case <-t.moving:
-				return nil, errMoving
-			case <-finished:
-				again = true
-			case <-retry:
-				again = true
-			case <-listed:
-				listed = t.w.listed.wait()
-				again = err == nil && t.parentsListedDone()
+		if err := t.awaitNews(pause, finished, listed, err == nil); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// awaitNews waits until the parents are worth another look: after pause, when a shard of this worker is done, or when a
+// survey, if it may, shows that the parents are.
+func (t *tenure) awaitNews(pause time.Duration, finished, listed <-chan struct{}, surveys bool) error {
+	timer := t.w.clock.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-t.ctx.Done():
+			return context.Cause(t.ctx)
+		case <-t.moving:
+			return errMoving
+		case <-finished:
+			return nil
+		case <-timer.C:
+			return nil
+		case <-listed:
+			listed = t.w.listed.wait()
+			if surveys && t.parentsListedDone() {
+				return nil
 			}
 		}
 	}
 }
 
-// parentsListedDone reports whether the last listing of the table shows no parent that is not done.
+// parentsListedDone reports whether the last survey of the table shows no parent that is not done.
 func (t *tenure) parentsListedDone() bool {
 	for _, id := range t.keeper.Lease().Parents {
 		if t.w.unfinished(shardsync.Key(t.stream.rowStream, id)) {
@@ -355,7 +363,12 @@ func (t *tenure) fail(err error) {
 	t.mu.Lock()
 	report, move := t.failing.note(now)
 	since := t.failing.since
-	move = move && !t.evicted && t.w.roomiest() != ""
+	move = move && !t.evicted
+	t.mu.Unlock()
+	if move && t.w.roomiest(t.ctx) == "" {
+		move = false
+	}
+	t.mu.Lock()
 	t.evicted = t.evicted || move
 	t.mu.Unlock()
 	if report {

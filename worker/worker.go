@@ -27,6 +27,8 @@ import (
 
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/assign"
+	"github.com/shoal-stream/shoal/lease/leader"
 )
 
 // A Worker is one member of an application's fleet. Make it with New and call Run once.
@@ -36,24 +38,32 @@ type Worker struct {
 	log    *zap.Logger
 	budget *budget
 
-	finished event         // a shard of this worker was marked as done
-	listed   event         // the table was listed
-	poke     chan struct{} // one slot: plan now
-	reading  chan struct{} // readsAtOnce places
-	stopping chan struct{} // closed when Run's context has ended
-	abandon  chan struct{} // closed when Run can wait for processors no longer
-	life     context.Context
-	end      context.CancelFunc // ends life, the parent of all tenures
-	crew     crew               // the tenures
+	election     *leader.Election
+	seed         uint64        // chooses among equals when this worker assigns
+	finished     event         // a shard of this worker was marked as done
+	listed       event         // the table was surveyed
+	elected      event         // who leads or watches may have changed
+	pokeLead     chan struct{} // one slot: assign now
+	pokeDiscover chan struct{} // one slot: look for leases now
+	surveying    chan struct{} // one place
+	reading      chan struct{} // readsAtOnce places
+	stopping     chan struct{} // closed when Run's context has ended
+	abandon      chan struct{} // closed when Run can wait for processors no longer
+	life         context.Context
+	end          context.CancelFunc // ends life, the parent of all tenures
+	crew         crew               // the tenures
 
 	mu      sync.Mutex // guards what follows; held around memory only
 	ran     bool
 	running bool
 	sources []*source
 	tenures map[string]*tenure // by lease key, until their goroutines have ended
-	asked   map[string]bool    // keys of the leases that it asked for and has not got
-	fleet   map[string]int     // unfinished leases by owner, of the last listing
-	open    map[string]bool    // keys of the unfinished leases, of the last listing; nil before the first
+	losses  map[string]int64   // counters of the leases that were lost, until they are looked at
+	member  lease.Member       // this worker's own item as last written
+	fleet   map[string]int     // unfinished leases by owner, of the last survey
+	open    map[string]bool    // keys of the unfinished leases, of the last survey; nil before the first
+	room    *assign.Room       // of the others, by the last survey; used within surveying
+	roomAt  time.Time
 	lastErr error
 	lastAt  time.Time
 	twin    bool
@@ -76,12 +86,20 @@ func New(cfg Config) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
-		poke: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
+		seed: cfg.Clock.Uint64(), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1),
+		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), abandon: make(chan struct{}),
-		tenures: map[string]*tenure{}, asked: map[string]bool{},
+		tenures: map[string]*tenure{}, losses: map[string]int64{},
 	}
+	w.election = leader.New(leader.Config{
+		Fleet: cfg.Leases, Worker: cfg.WorkerID, Duration: min(cfg.LeaseDuration, leaderDuration), Clock: w.clock,
+		Report: w.trouble, Changed: w.elected.broadcast,
+	})
 	return w, nil
 }
+
+// leaderDuration is for how long a leader of long leases may be silent.
+const leaderDuration = 10 * time.Second
 
 // ID is the worker's name in the lease table: Config.WorkerID, or the one made up for it.
 func (w *Worker) ID() string { return w.cfg.WorkerID }
@@ -112,32 +130,16 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.log.Info("worker runs")
 	w.life, w.end = context.WithCancel(context.WithoutCancel(ctx))
 	defer w.end()
-	var loops crew
-	loops.start(func() { w.planLoop(ctx) })
+	candidacy, endElection := context.WithCancel(w.life)
+	defer endElection()
+	var election, loops crew
+	election.start(func() { w.election.Run(candidacy) })
+	loops.start(func() { w.memberLoop(ctx) })
+	loops.start(func() { w.leadLoop(ctx) })
 	loops.start(func() { w.syncLoop(ctx) })
+	loops.start(func() { w.discoverLoop(ctx) })
 	<-ctx.Done()
-	return w.drain(&loops)
-}
-
-// drain stops everything: no lease is taken any more, processors finish, leases are released.
-func (w *Worker) drain(loops *crew) error {
-	w.log.Info("worker stops")
-	close(w.stopping)
-	stop := w.clock.AfterFunc(w.cfg.DrainTimeout, func() {
-		w.end()
-		close(w.abandon)
-	})
-	defer stop()
-	loops.wait(w.abandon)
-	w.crew.wait(w.abandon)
-	w.giveBack()
-	if !stop() { // the bound has passed: the tenures end now, without their processors
-		w.crew.wait(nil)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.log.Info("worker has stopped", zap.Int("left behind", len(w.left)))
-	return errors.Join(w.left...)
+	return w.drain(&loops, &election, endElection)
 }
 
 // prepare makes the table ready and asks each stream who it is. Trouble that may pass is retried for a while.
@@ -190,34 +192,20 @@ func (w *Worker) begin(row lease.Lease, src *source, sent time.Time) {
 	t := w.newTenure(row, src, sent)
 	w.mu.Lock()
 	w.tenures[row.Key] = t
-	delete(w.asked, row.Key)
 	w.mu.Unlock()
 	w.crew.start(func() {
 		err := t.run()
 		w.mu.Lock()
 		delete(w.tenures, row.Key)
+		if errors.Is(context.Cause(t.ctx), lease.ErrLost) {
+			w.losses[row.Key] = t.keeper.Lease().Counter
+		}
 		if err != nil {
 			w.left = append(w.left, err)
 		}
 		w.mu.Unlock()
-		w.pokePlan()
+		poke(w.pokeDiscover)
 	})
-}
-
-// roomiest is the other worker with the fewest leases, "" if there is none.
-func (w *Worker) roomiest() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	best := ""
-	for id, n := range w.fleet {
-		if id == "" || id == w.cfg.WorkerID {
-			continue
-		}
-		if best == "" || n < w.fleet[best] || n == w.fleet[best] && id < best {
-			best = id
-		}
-	}
-	return best
 }
 
 // survive notes an error that did not end anything.
@@ -235,7 +223,7 @@ func (w *Worker) Status() Status {
 	now := w.clock.Now()
 	w.mu.Lock()
 	st := Status{
-		Application: w.cfg.Application, WorkerID: w.cfg.WorkerID, Running: w.running, Fleet: w.fleet,
+		Application: w.cfg.Application, WorkerID: w.cfg.WorkerID, Running: w.running, Leader: w.election.Leader(), Fleet: w.fleet,
 		LastError: w.lastErr, LastErrorTime: w.lastAt, Twin: w.twin,
 	}
 	tenures := make([]*tenure, 0, len(w.tenures))
@@ -254,10 +242,10 @@ func (w *Worker) Status() Status {
 	return st
 }
 
-// pokePlan has the planner plan now.
-func (w *Worker) pokePlan() {
+// poke has the loop that waits for c go on now.
+func poke(c chan<- struct{}) {
 	select {
-	case w.poke <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }

@@ -25,7 +25,7 @@ var allowed = []struct {
 	{"checkpoint", []string{"record"}},
 	{"lease", []string{"record", "internal/clock"}},
 	{"lease/", []string{"lease/", "record", "internal/clock", "internal/plainbody"}},
-	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/shardsync", "record", "internal/clock"}},
+	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/leader", "lease/shardsync", "record", "internal/clock"}},
 	{"worker/", []string{"worker/", "lease/", "checkpoint", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/cmd/", []string{"localstream/", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/", []string{"localstream/", "record/", "internal/clock"}},
@@ -36,7 +36,7 @@ var allowed = []struct {
 // sdk are the packages that may import the AWS SDK themselves, withoutSDK those that must not even reach it.
 var (
 	sdk        = []string{"worker/kinesisstream", "lease/dynamo", "record/kinesiscbor", "record/producer", "localstream/", "examples/", "integration/"}
-	withoutSDK = []string{"worker", "lease", "lease/assign", "lease/shardsync", "lease/memory", "checkpoint", "record"}
+	withoutSDK = []string{"worker", "lease", "lease/assign", "lease/leader", "lease/metrics", "lease/shardsync", "lease/memory", "checkpoint", "record"}
 )
 
 type pkg struct {

@@ -51,6 +51,7 @@ type Election struct {
 	seen     lease.Lock // the lock as last read, zero if there was none
 	since    time.Time  // when its version was first seen
 	looked   bool       // at least once
+	proven   bool       // seen's version was seen to change: its owner lived then
 	deputies []string
 }
 
@@ -69,14 +70,14 @@ func (e *Election) leading() bool {
 }
 
 // Watching reports whether this worker, which does not lead, should watch the counters of the leases so that it could
-// lead at once: the leader named it a deputy, or the lock looks abandoned.
+// lead at once: the leader named it a deputy, the lock looks abandoned, or no heartbeat was seen yet.
 func (e *Election) Watching() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.leading() || !e.looked {
 		return false
 	}
-	return e.suspect() || slices.Contains(deputiesOf(e.seen), e.cfg.Worker)
+	return !e.proven || e.suspect() || slices.Contains(deputiesOf(e.seen), e.cfg.Worker)
 }
 
 // suspect reports whether the leader seems to be gone: it has missed a heartbeat by far.
@@ -179,8 +180,8 @@ func (e *Election) look(ctx context.Context) error {
 	now := e.cfg.Clock.Now()
 	e.mu.Lock()
 	first := !e.looked
-	if !e.looked || seen.Version != e.seen.Version {
-		e.since = now
+	if first || seen.Version != e.seen.Version {
+		e.since, e.proven = now, !first
 	}
 	e.seen, e.looked = seen, true
 	own := seen.Version != "" && seen.Owner == e.cfg.Worker
@@ -244,7 +245,7 @@ func (e *Election) settle(ctx context.Context, next lease.Lock, sent time.Time, 
 		e.held = lease.Lock{}
 	}
 	if seen.Version != e.seen.Version {
-		e.seen, e.since = seen, e.cfg.Clock.Now()
+		e.seen, e.since, e.proven = seen, e.cfg.Clock.Now(), true
 	}
 	e.mu.Unlock()
 	if errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound) {
@@ -256,7 +257,7 @@ func (e *Election) settle(ctx context.Context, next lease.Lock, sent time.Time, 
 func (e *Election) adopt(l lease.Lock, sent time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.held, e.sent, e.seen, e.since, e.looked = l, sent, l, sent, true
+	e.held, e.sent, e.seen, e.since, e.looked, e.proven = l, sent, l, sent, true, true
 }
 
 // Resign gives the lock up if it is held, so that another worker leads at once. It is called after Run has returned.

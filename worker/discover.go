@@ -1,0 +1,194 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/shoal-stream/shoal/lease"
+)
+
+// A discovery looks, by the owner index, for leases that were assigned to this worker, and for those of its own that
+// are to go elsewhere: the index then names another owner.
+type discovery struct {
+	w       *Worker
+	idle    map[string]bool      // keys in this worker's name that need no look until they have left it
+	robbed  map[string]int       // how often a lease in this worker's name was lost to a writer of the same name
+	still   map[string]sighting  // rows that another process of this name may keep
+	unheard map[string]time.Time // when a held key was first missed in the index
+}
+
+// A sighting is a row's counter and since when it has been that.
+type sighting struct {
+	counter int64
+	since   time.Time
+}
+
+// twinLosses is how often a lease must be lost to a writer of the own name before that is taken for another process:
+// once can be this process's own write, applied late.
+const twinLosses = 3
+
+// discoverEvery is the time between two looks at the owner index.
+func (w *Worker) discoverEvery() time.Duration {
+	return max(min(w.cfg.LeaseDuration/20, 500*time.Millisecond), 50*time.Millisecond)
+}
+
+func (w *Worker) discoverLoop(ctx context.Context) {
+	d := &discovery{w: w, idle: map[string]bool{}, robbed: map[string]int{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
+	for failed := 0; ctx.Err() == nil; {
+		every := w.discoverEvery()
+		pause := every*3/4 + w.clock.Jitter(every/4)
+		if err := d.round(ctx); err != nil && ctx.Err() == nil {
+			failed++
+			w.trouble(fmt.Errorf("look for leases: %w", err))
+			pause = max(pause, w.clock.Backoff(failed, 100*time.Millisecond, w.cfg.LeaseDuration/3))
+		} else {
+			failed = 0
+		}
+		w.pauseFor(ctx, pause, w.pokeDiscover, nil)
+	}
+}
+
+// round looks once.
+func (d *discovery) round(ctx context.Context) error {
+	w := d.w
+	before := w.holdings() // the look comes after: what is held by then and not in the index is on its way out
+	keys, err := w.cfg.Leases.Owned(ctx, w.cfg.WorkerID)
+	if err != nil {
+		return err
+	}
+	named := make(map[string]bool, len(keys))
+	for _, key := range keys {
+		named[key] = true
+	}
+	d.forget(named)
+	var look []string
+	for _, key := range keys {
+		if !d.idle[key] && w.tenure(key) == nil {
+			look = append(look, key)
+		}
+	}
+	for _, key := range before {
+		if !named[key] && d.missed(key) {
+			look = append(look, key)
+		}
+	}
+	return d.examine(ctx, look)
+}
+
+// forget drops what was noted of keys that the index does not name any more.
+func (d *discovery) forget(named map[string]bool) {
+	for key := range d.idle {
+		if !named[key] {
+			delete(d.idle, key)
+		}
+	}
+	for key := range d.robbed {
+		if !named[key] {
+			delete(d.robbed, key)
+			delete(d.still, key)
+		}
+	}
+	for key := range d.unheard {
+		if named[key] {
+			delete(d.unheard, key)
+		}
+	}
+}
+
+// missed reports whether a held key that the index does not name is worth a look: once when it was missed first, and
+// then now and then, because the index may be behind.
+func (d *discovery) missed(key string) bool {
+	now := d.w.clock.Now()
+	if at, ok := d.unheard[key]; ok && now.Sub(at) < d.w.cfg.LeaseDuration/3 {
+		return false
+	}
+	d.unheard[key] = now
+	return true
+}
+
+// examine reads rows and does what is to be done with each.
+func (d *discovery) examine(ctx context.Context, keys []string) error {
+	rows := make([]*lease.Lease, len(keys))
+	reads := pool.New().WithMaxGoroutines(writesAtOnce).WithErrors()
+	for i, key := range keys {
+		reads.Go(func() error {
+			row, err := d.w.cfg.Leases.Get(ctx, key)
+			switch {
+			case err == nil:
+				rows[i] = &row
+			case errors.Is(err, lease.ErrNotFound):
+			default:
+				return err
+			}
+			return nil
+		})
+	}
+	err := reads.Wait()
+	writes := pool.New().WithMaxGoroutines(writesAtOnce)
+	for i, row := range rows {
+		switch {
+		case row == nil:
+		case d.w.tenure(keys[i]) != nil:
+			d.w.tenure(keys[i]).keeper.Notice(*row)
+		case d.claim(*row):
+			writes.Go(func() { d.w.take(ctx, *row) })
+		}
+	}
+	writes.Wait()
+	return err
+}
+
+// claim decides whether a row that nobody in this process holds is to be taken.
+func (d *discovery) claim(row lease.Lease) bool {
+	w, key := d.w, row.Key
+	switch {
+	case row.Owner != w.cfg.WorkerID: // the index is behind
+		return false
+	case row.Finished(), w.source(row.Stream) == nil:
+		d.idle[key] = true
+		return false
+	case row.CheckpointOwner != "" && row.CheckpointOwner != w.cfg.WorkerID: // its holder is not done yet
+		return false
+	}
+	if counter, lost := w.takeLoss(key); lost && row.Counter > counter {
+		d.robbed[key]++
+	}
+	if d.robbed[key] < twinLosses {
+		return true
+	}
+	w.reportTwin(key)
+	now := w.clock.Now()
+	if s, ok := d.still[key]; !ok || s.counter != row.Counter {
+		d.still[key] = sighting{row.Counter, now}
+		return false
+	}
+	return now.Sub(d.still[key].since) >= w.cfg.LeaseDuration
+}
+
+// holdings are the keys of the leases that this worker holds now, in order.
+func (w *Worker) holdings() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	keys := make([]string, 0, len(w.tenures))
+	for key, t := range w.tenures {
+		if t.holding() {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// takeLoss returns the counter with which this worker lost a lease, once.
+func (w *Worker) takeLoss(key string) (int64, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counter, ok := w.losses[key]
+	delete(w.losses, key)
+	return counter, ok
+}

@@ -1,0 +1,209 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/assign"
+)
+
+// writesAtOnce bounds the lease writes and creations that a worker has under way at a time, renewals aside.
+const writesAtOnce = 64
+
+// deputies is how many standbys a leader has watch the counters of the leases, so that they can lead at once.
+const deputies = 2
+
+// A leading worker surveys the table and assigns the leases; its deputies survey it too, and assign nothing.
+type leading struct {
+	w      *Worker
+	census assign.Census
+	skewed map[string]bool // members whose clocks were reported
+}
+
+func (w *Worker) leadLoop(ctx context.Context) {
+	l := &leading{w: w, census: assign.Census{Duration: w.cfg.LeaseDuration}, skewed: map[string]bool{}}
+	for failed := 0; ctx.Err() == nil; {
+		changed := w.elected.wait()
+		leads := w.election.Leading()
+		if !leads && !w.election.Watching() {
+			l.census = assign.Census{Duration: w.cfg.LeaseDuration} // what is seen after a gap must be judged afresh
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
+		started := w.clock.Now()
+		suspect, err := l.round(ctx, leads)
+		pause := w.roundEvery(leads, suspect)
+		if err != nil && ctx.Err() == nil {
+			failed++
+			w.trouble(fmt.Errorf("assign leases: %w", err))
+			pause = max(pause, w.clock.Backoff(failed, 100*time.Millisecond, w.cfg.LeaseDuration/3))
+		} else {
+			failed = 0
+		}
+		pause = max(pause, 3*w.clock.Since(started)) // a large table must not be read all the time
+		w.pauseFor(ctx, pause, w.pokeLead, changed)
+	}
+}
+
+// roundEvery is the time between two surveys: short while a lease looks abandoned, so that the failover that is stated
+// is kept.
+func (w *Worker) roundEvery(leads, suspect bool) time.Duration {
+	d := w.cfg.LeaseDuration
+	pause := min(d/10, time.Second)
+	switch {
+	case suspect:
+		pause = min(d/40, 250*time.Millisecond)
+	case !leads:
+		pause = min(d/5, 2*time.Second)
+	}
+	pause = max(pause, 50*time.Millisecond)
+	return pause*3/4 + w.clock.Jitter(pause/4) // never in step with what troubles the table
+}
+
+// pauseFor waits for d, or until a poke or a change comes.
+func (w *Worker) pauseFor(ctx context.Context, d time.Duration, poke <-chan struct{}, changed <-chan struct{}) {
+	timer := w.clock.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-poke:
+		_ = w.clock.Sleep(ctx, gather) // ctx is looked at next
+	case <-changed:
+	case <-timer.C:
+	}
+}
+
+// gather is how long a round that something has asked for waits for more of the kind: shards often end together.
+const gather = 10 * time.Millisecond
+
+// round surveys the table, and where this worker leads decides and acts.
+func (l *leading) round(ctx context.Context, leads bool) (suspect bool, err error) {
+	w := l.w
+	rows, members, damaged := w.cfg.Leases.Survey(ctx)
+	if damaged != nil && !errors.Is(damaged, lease.ErrDamaged) {
+		return false, damaged
+	}
+	now := w.clock.Now()
+	rows, err = w.mine(rows)
+	if err != nil {
+		return false, err
+	}
+	round := l.census.Observe(rows, members, now, now)
+	l.reportSkew(round.Skewed)
+	w.noteFleet(rows, round.Alive)
+	moves := assign.Lead(round, w.assignment(), w.seed)
+	if !leads || !w.election.Leading() {
+		return moves.Suspect, damaged
+	}
+	w.election.Deputize(l.chooseDeputies(round.Alive))
+	l.act(ctx, moves)
+	return moves.Suspect, damaged
+}
+
+// assignment is what the leader goes by.
+func (w *Worker) assignment() assign.Config {
+	return assign.Config{
+		Duration: w.cfg.LeaseDuration, HandoverTimeout: handoverTimeout, MaxLeases: w.cfg.MaxLeases,
+		ByCount: w.cfg.BalanceByCount, MaxThroughputKBps: w.cfg.MaxThroughputKBps,
+	}
+}
+
+// handoverTimeout is for how long a live worker may take to hand a lease over before the leader moves it by force
+// (gracefulLeaseHandoffTimeoutMillis).
+const handoverTimeout = 30 * time.Second
+
+// chooseDeputies keeps the living among the present deputies and fills up in the order of the names.
+func (l *leading) chooseDeputies(alive []lease.Member) []string {
+	var names []string
+	for _, m := range alive {
+		if m.Worker != l.w.cfg.WorkerID {
+			names = append(names, m.Worker)
+		}
+	}
+	slices.Sort(names)
+	return names[:min(deputies, len(names))]
+}
+
+// act carries the moves out. That a write is refused because the row has changed is ordinary.
+func (l *leading) act(ctx context.Context, moves assign.Moves) {
+	w := l.w
+	writes := pool.New().WithMaxGoroutines(writesAtOnce)
+	for _, m := range moves.Take {
+		if m.To == w.cfg.WorkerID && w.tenure(m.Lease.Key) != nil { // a processor of a tenure before has not returned yet
+			if m.To = w.roomiest(ctx); m.To == "" {
+				continue
+			}
+		}
+		writes.Go(func() { l.take(ctx, m) })
+	}
+	for _, m := range moves.Ask {
+		writes.Go(func() { l.ask(ctx, m) })
+	}
+	for _, m := range moves.Force {
+		writes.Go(func() {
+			w.log.Warn("hand-over is overdue; the lease is moved by force",
+				zap.String("shard", m.Lease.Shard), zap.String("from", m.Lease.Holder()), zap.String("to", m.To))
+			if _, err := w.cfg.Leases.Assign(ctx, m.Lease, m.To); err != nil {
+				w.refused(ctx, "assign lease", m.Lease, err)
+			}
+		})
+	}
+	for _, m := range moves.Stale {
+		writes.Go(func() {
+			if err := w.cfg.Leases.DeleteMember(ctx, m); err != nil && !raced(err) && ctx.Err() == nil {
+				w.trouble(fmt.Errorf("delete the item of the worker %s, which is gone: %w", m.Worker, err))
+			}
+		})
+	}
+	writes.Wait()
+}
+
+// take gives a free or expired lease to a worker; if that is this one, its tenure begins.
+func (l *leading) take(ctx context.Context, m assign.Move) {
+	w := l.w
+	if m.To == w.cfg.WorkerID {
+		w.take(ctx, m.Lease)
+		return
+	}
+	taken, err := w.takeFor(ctx, m.Lease, m.To)
+	if err != nil {
+		w.refused(ctx, "assign lease", m.Lease, err)
+		return
+	}
+	w.log.Info("lease assigned", zap.String("shard", taken.Shard), zap.String("from", m.Lease.Holder()), zap.String("to", m.To))
+}
+
+// ask begins a hand-over. The own keeper need not wait for its next renewal to hear of it.
+func (l *leading) ask(ctx context.Context, m assign.Move) {
+	row, err := l.w.cfg.Leases.Ask(ctx, m.Lease, m.To)
+	if err != nil {
+		l.w.refused(ctx, "ask for lease", m.Lease, err)
+		return
+	}
+	if t := l.w.tenure(row.Key); t != nil {
+		t.keeper.Notice(row)
+	}
+}
+
+// reportSkew tells once of each member whose wall clock differs much from this worker's. A Java leader goes by such
+// clocks: it takes a worker that is a minute slow for dead.
+func (l *leading) reportSkew(skewed []lease.Member) {
+	for _, m := range skewed {
+		if l.skewed[m.Worker] {
+			continue
+		}
+		l.skewed[m.Worker] = true
+		l.w.trouble(fmt.Errorf("the clock of the worker %s is far from this one's: it wrote %v at %v; want less than 30 s",
+			m.Worker, m.Updated.UTC(), l.w.clock.Now().UTC()))
+	}
+}
