@@ -12,18 +12,24 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 	"github.com/shoal-stream/shoal/worker/memstream"
 )
 
-// A handling is what handlers of ByKey did, in the order of time.
+// A handling is what handlers of ByKey did, in the order of time. It checks the checkpoints itself: none may pass a record
+// that is not done.
 type handling struct {
+	f      *fleet
 	mu     sync.Mutex
 	busy   map[string]int // calls under way, by shard and key
 	now    int
 	most   int
 	done   []handled
+	places map[string]bool // of the records that are done
+	checks map[string]int  // how many records of a shard lie before its checkpoint
+	last   time.Time       // when the newest was done
 	faults []string
 }
 
@@ -32,17 +38,69 @@ type handled struct {
 	at                 record.Position
 }
 
-// byKey runs work for each record, and logs it once that is done. The fleet's own log then has only records that are done,
-// so that it finds every checkpoint that goes too far.
-func (h *handling) byKey(f *fleet, member string, n int, work func(ctx context.Context, r record.Record) error) func(*worker.Config) {
+func newHandling(f *fleet) *handling {
+	h := &handling{f: f, busy: map[string]int{}, places: map[string]bool{}, checks: map[string]int{}}
+	f.store.Written = h.written
+	return h
+}
+
+// written checks a write to the table.
+func (h *handling) written(op string, before, after lease.Lease) {
+	if after.Checkpoint.Kind() != record.KindSequence && after.Checkpoint != record.ShardEnd || before.Checkpoint == after.Checkpoint {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.f.log.mu.Lock()
+	defer h.f.log.mu.Unlock()
+	if after.Checkpoint.Compare(before.Checkpoint) < 0 {
+		h.faults = append(h.faults, fmt.Sprintf("%s: the checkpoint of %s went back to %v", op, after.Shard, after.Checkpoint))
+	}
+	put := h.f.log.put[after.Shard]
+	for n := h.checks[after.Shard]; n < len(put) && record.At(put[n], 0).Compare(after.Checkpoint) <= 0; n++ {
+		if !h.places[after.Shard+"/"+string(put[n])] {
+			h.faults = append(h.faults, fmt.Sprintf("%s: the checkpoint of %s went past %v, which is not done", op, after.Shard, put[n]))
+		}
+		h.checks[after.Shard] = n + 1
+	}
+}
+
+// inShard counts what was done in a shard.
+func (h *handling) inShard(shard string, done []handled) (n int) {
+	for _, d := range done {
+		if d.shard == shard {
+			n++
+		}
+	}
+	return n
+}
+
+// count is how many different records are done.
+func (h *handling) count() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.places)
+}
+
+// all waits until everything that was put is done.
+func (h *handling) all(limit time.Duration) {
+	h.f.t.Helper()
+	h.f.log.mu.Lock()
+	n := 0
+	for _, put := range h.f.log.put {
+		n += len(put)
+	}
+	h.f.log.mu.Unlock()
+	h.f.until(fmt.Sprintf("all %d records done", n), limit, func() bool { return h.count() == n })
+}
+
+// byKey runs work for each record, and notes it once that is done.
+func (h *handling) byKey(member string, n int, work func(ctx context.Context, r record.Record) error) func(*worker.Config) {
 	return func(c *worker.Config) {
 		c.NewProcessor = worker.ByKey(n, func(ctx context.Context, s *worker.Shard, r record.Record) error {
 			looked()
 			key := member + "/" + s.ID + "/" + r.PartitionKey
 			h.mu.Lock()
-			if h.busy == nil {
-				h.busy = map[string]int{}
-			}
 			if h.busy[key]++; h.busy[key] > 1 {
 				h.faults = append(h.faults, key+" is handled twice at once")
 			}
@@ -58,26 +116,23 @@ func (h *handling) byKey(f *fleet, member string, n int, work func(ctx context.C
 			if err := work(ctx, r); err != nil {
 				return err
 			}
-			f.log.add(member, 0, s.ID, []record.Record{r})
 			h.mu.Lock()
 			h.done = append(h.done, handled{member, s.ID, r.PartitionKey, r.Position()})
+			h.places[s.ID+"/"+string(r.SequenceNumber)], h.last = true, time.Now()
 			h.mu.Unlock()
 			return nil
 		})
 	}
 }
 
-// verify checks that the records of each key came in order: after a record only one that follows it, or one that comes
-// again because the shard began anew from its checkpoint. It returns how many came again.
-func (h *handling) verify(f *fleet) (again int) {
-	f.t.Helper()
+// verify checks that the first handlings of the records of each key came in order. It returns how many records came again.
+func (h *handling) verify() (again int) {
+	h.f.t.Helper()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	f.log.mu.Lock()
-	for _, fault := range append(h.faults, f.log.faults...) {
-		f.t.Error(fault)
+	for _, fault := range h.faults {
+		h.f.t.Error(fault)
 	}
-	f.log.mu.Unlock()
 	seen, newest := map[string]bool{}, map[string]record.Position{}
 	for _, d := range h.done {
 		key, place := d.shard+"/"+d.key, d.shard+"/"+d.at.String()
@@ -87,7 +142,7 @@ func (h *handling) verify(f *fleet) (again int) {
 		}
 		seen[place] = true
 		if d.at.Compare(newest[key]) < 0 {
-			f.t.Errorf("of %s record %v was first done after %v", key, d.at, newest[key])
+			h.f.t.Errorf("of %s record %v was first done after %v", key, d.at, newest[key])
 		}
 		newest[key] = d.at
 	}
@@ -124,13 +179,13 @@ func TestByKeyIsFortyTimesAsFastAsOneByOneWithSixtyFourWays(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			f := newFleet(t, 1, memstream.Options{PageRecords: 1000})
 			f.putKeys(n, 200)
-			var h handling
-			a := f.start("a", h.byKey(f, "a", ways, sleeping(10*time.Millisecond)))
+			h := newHandling(f)
+			a := f.start("a", h.byKey("a", ways, sleeping(10*time.Millisecond)))
 			began := time.Now()
-			f.all(10 * time.Minute)
-			took[ways] = time.Since(began)
+			h.all(10 * time.Minute)
+			took[ways] = h.last.Sub(began)
 			stop(t, a)
-			if again := h.verify(f); again != 0 || h.most != ways {
+			if again := h.verify(); again != 0 || h.most != ways {
 				t.Errorf("%d records came again, up to %d at once; want none and %d", again, h.most, ways)
 			}
 		})
@@ -148,8 +203,8 @@ func TestTheCheckpointStaysAtTheLowestRecordThatIsNotDone(t *testing.T) {
 		f.putKeys(1000, 1000)
 		at := f.log.put[id(0)]
 		release := make(chan struct{})
-		var h handling
-		a := f.start("a", h.byKey(f, "a", 8, func(ctx context.Context, r record.Record) error {
+		h := newHandling(f)
+		a := f.start("a", h.byKey("a", 8, func(ctx context.Context, r record.Record) error {
 			if string(r.Data) == "data-20" {
 				<-release
 			}
@@ -159,17 +214,17 @@ func TestTheCheckpointStaysAtTheLowestRecordThatIsNotDone(t *testing.T) {
 		if got := f.row(id(0)).Checkpoint; got != record.At(at[19], 0) {
 			t.Errorf("the checkpoint is %v, want that before the record that is not done, %v", got, at[19])
 		}
-		if n := f.log.count(); n != 20+8*16-1 {
+		if n := h.count(); n != 20+8*16-1 {
 			t.Errorf("%d records are done, want those before and 16 for each way from the lowest on", n)
 		}
 		close(release)
-		f.all(time.Second)
+		h.all(time.Second)
 		pass(5 * time.Second)
 		if got := f.row(id(0)).Checkpoint; got != record.At(at[999], 0) {
 			t.Errorf("the checkpoint is %v at the end, want that of the last record", got)
 		}
 		stop(t, a)
-		if again := h.verify(f); again != 0 {
+		if again := h.verify(); again != 0 {
 			t.Errorf("%d records came again", again)
 		}
 	})
@@ -179,10 +234,10 @@ func TestARecordThatFailsHoldsUpItsKeyOnly(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{PageRecords: 1000})
 		f.putKeys(100, 10)
-		var h handling
+		h := newHandling(f)
 		var tries []time.Time
 		var mu sync.Mutex
-		a := f.start("a", h.byKey(f, "a", 3, func(_ context.Context, r record.Record) error {
+		a := f.start("a", h.byKey("a", 3, func(_ context.Context, r record.Record) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if string(r.Data) == "data-4" && len(tries) < 8 {
@@ -193,16 +248,16 @@ func TestARecordThatFailsHoldsUpItsKeyOnly(t *testing.T) {
 		}))
 		pass(time.Second)
 		mu.Lock()
-		if n := f.log.count(); n != 47 || len(tries) == 8 { // of 4+48, without the 5 of the key
+		if n := h.count(); n != 47 || len(tries) == 8 { // of 4+48, without the 5 of the key
 			t.Errorf("%d records are done after %d tries of the one that fails, want 47", n, len(tries))
 		}
 		mu.Unlock()
 		if s := a.Status().Shards[0]; !errors.Is(s.LastError, errTest) {
 			t.Errorf("Status has the error %v, want the handler's", s.LastError)
 		}
-		f.all(time.Minute)
+		h.all(time.Minute)
 		stop(t, a)
-		if again := h.verify(f); again != 0 {
+		if again := h.verify(); again != 0 {
 			t.Errorf("%d records came again", again)
 		}
 		for i := range tries[1:] {
@@ -219,11 +274,11 @@ func TestPoisonRecordsOfByKeyGoToTheDeadLetterFunction(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{PageRecords: 100})
 		f.putKeys(500, 7)
 		at := f.log.put[id(0)]
-		f.log.put = nil // written would count the dead letters as skipped
-		var h handling
+		h := newHandling(f)
+		f.store.Written = nil // it would take the dead letters for skipped
 		var mu sync.Mutex
 		tried, dead, refusals := map[string]int{}, []string{}, 2
-		a := f.start("a", config(h.byKey(f, "a", 16, func(_ context.Context, r record.Record) error {
+		a := f.start("a", config(h.byKey("a", 16, func(_ context.Context, r record.Record) error {
 			if strings.HasSuffix(string(r.Data), "99") {
 				mu.Lock()
 				defer mu.Unlock()
@@ -250,14 +305,14 @@ func TestPoisonRecordsOfByKeyGoToTheDeadLetterFunction(t *testing.T) {
 		f.until("everything else is done", time.Minute, func() bool {
 			mu.Lock()
 			defer mu.Unlock()
-			return f.log.count() == 495 && len(dead) == 5
+			return h.count() == 495 && len(dead) == 5
 		})
 		pass(5 * time.Second)
 		if got := f.row(id(0)).Checkpoint; got != record.At(at[499], 0) {
 			t.Errorf("the checkpoint is %v, want the last record", got)
 		}
 		stop(t, a)
-		h.verify(f)
+		h.verify()
 		for data, n := range tried {
 			want := 3
 			if data == "data-99" {
@@ -279,18 +334,18 @@ func TestAHandlerOfByKeyThatBreaksStartsTheShardFromItsCheckpoint(t *testing.T) 
 			bubble(t, func(t *testing.T) {
 				f := newFleet(t, 1, memstream.Options{PageRecords: 100})
 				f.putKeys(600, 50)
-				var h handling
+				h := newHandling(f)
 				var crashes atomic.Int32
-				a := f.start("a", h.byKey(f, "a", 10, func(ctx context.Context, r record.Record) error {
+				a := f.start("a", h.byKey("a", 10, func(ctx context.Context, r record.Record) error {
 					if string(r.Data) == "data-300" && crashes.Add(1) <= 3 {
 						time.Sleep(5 * time.Millisecond)
 						return crash()
 					}
 					return sleeping(time.Millisecond)(ctx, r)
 				}))
-				f.all(time.Minute)
+				h.all(time.Minute)
 				stop(t, a)
-				if again := h.verify(f); again > 3*160 || crashes.Load() < 4 {
+				if again := h.verify(); again > 3*160 || crashes.Load() < 4 {
 					t.Errorf("%d records came again after %d crashes, want at most the window", again, crashes.Load())
 				}
 			})
@@ -302,20 +357,20 @@ func TestACleanStopOfByKeyHandsOverAndNothingComesTwice(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{PageRecords: 300})
 		f.putKeys(3000, 90)
-		var h handling
+		h := newHandling(f)
 		rng := newDice(3)
 		work := func(ctx context.Context, r record.Record) error {
 			return sleeping(time.Duration(rng.n(200))*time.Millisecond)(ctx, r)
 		}
-		for i := 0; f.log.count() < 3000; i++ {
+		for i := 0; h.count() < 3000; i++ {
 			name := fmt.Sprint("w", i)
-			a := f.start(name, h.byKey(f, name, 20, work))
+			a := f.start(name, h.byKey(name, 20, work))
 			pass(time.Duration(500+rng.n(3000)) * time.Millisecond)
 			if err, took := a.halt(); err != nil || took > 2*time.Second {
 				t.Errorf("Run = %v after %v", err, took)
 			}
 		}
-		if again := h.verify(f); again != 0 {
+		if again := h.verify(); again != 0 {
 			t.Errorf("%d records came again", again)
 		}
 	})
@@ -327,7 +382,7 @@ func TestAStopDoesNotWaitForAKeyThatFails(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{PageRecords: 1000})
 		f.putKeys(1000, 10)
-		var h handling
+		h := newHandling(f)
 		fail := true
 		work := func(ctx context.Context, r record.Record) error {
 			if fail && r.PartitionKey == "key-3" {
@@ -335,16 +390,16 @@ func TestAStopDoesNotWaitForAKeyThatFails(t *testing.T) {
 			}
 			return sleeping(10*time.Millisecond)(ctx, r)
 		}
-		a := f.start("a", config(retry(worker.Retry{MinBackoff: time.Hour, MaxBackoff: time.Hour}), h.byKey(f, "a", 4, work)))
+		a := f.start("a", config(retry(worker.Retry{MinBackoff: time.Hour, MaxBackoff: time.Hour}), h.byKey("a", 4, work)))
 		pass(10 * time.Second)
 		if err, took := a.halt(); err != nil || took > time.Second {
 			t.Errorf("Run = %v after %v", err, took)
 		}
 		fail = false
-		b := f.start("b", h.byKey(f, "b", 4, work))
-		f.all(time.Minute)
+		b := f.start("b", h.byKey("b", 4, work))
+		h.all(time.Minute)
 		stop(t, b)
-		h.verify(f)
+		h.verify()
 	})
 }
 
@@ -354,10 +409,10 @@ func TestAShardOfByKeyEndsOnceAllItsRecordsAreDone(t *testing.T) {
 		f.putKeys(400, 40)
 		f.split(id(0))
 		f.putKeys(400, 40)
-		var h handling
+		h := newHandling(f)
 		failures := 5
 		var mu sync.Mutex
-		a := f.start("a", h.byKey(f, "a", 5, func(ctx context.Context, r record.Record) error {
+		a := f.start("a", h.byKey("a", 5, func(ctx context.Context, r record.Record) error {
 			mu.Lock()
 			defer mu.Unlock()
 			if string(r.Data) == "data-390" && failures > 0 {
@@ -366,13 +421,16 @@ func TestAShardOfByKeyEndsOnceAllItsRecordsAreDone(t *testing.T) {
 			}
 			return nil
 		}))
-		f.all(time.Minute)
+		h.all(time.Minute)
 		f.until("the parent is done", time.Minute, func() bool { return f.row(id(0)).Finished() })
 		stop(t, a)
-		if again := h.verify(f); again != 0 {
+		if again := h.verify(); again != 0 {
 			t.Errorf("%d records came again", again)
 		}
-		f.parentsFirst()
+		child := slices.IndexFunc(h.done, func(d handled) bool { return d.shard != id(0) })
+		if n := h.inShard(id(0), h.done[:child]); n != 400 {
+			t.Errorf("%d records of the parent were done before its children began, want all 400", n)
+		}
 	})
 }
 
@@ -382,20 +440,20 @@ func TestAShardThatMovesAtItsEndIsNotDone(t *testing.T) {
 		f := newFleet(t, 1, memstream.Options{PageRecords: 1000})
 		f.putKeys(1000, 1)
 		f.split(id(0))
-		var h handling
+		h := newHandling(f)
 		work := sleeping(50 * time.Millisecond)
 		small := func(c *worker.Config) { c.MaxBatchRecords = 100 }
-		a := f.start("a", config(small, h.byKey(f, "a", 2, work)))
-		f.until("some are done", time.Minute, func() bool { return f.log.count() > 50 })
+		a := f.start("a", config(small, h.byKey("a", 2, work)))
+		f.until("some are done", time.Minute, func() bool { return h.count() > 50 })
 		stop(t, a)
 		if row := f.row(id(0)); row.Finished() {
-			t.Fatalf("the shard is done after %d records", f.log.count())
+			t.Fatalf("the shard is done after %d records", h.count())
 		}
-		b := f.start("b", config(small, h.byKey(f, "b", 2, work)))
-		f.all(2 * time.Minute)
+		b := f.start("b", config(small, h.byKey("b", 2, work)))
+		h.all(2 * time.Minute)
 		f.until("the parent is done", time.Minute, func() bool { return f.row(id(0)).Finished() })
 		stop(t, b)
-		if again := h.verify(f); again != 0 {
+		if again := h.verify(); again != 0 {
 			t.Errorf("%d records came again", again)
 		}
 	})
@@ -411,7 +469,7 @@ func TestNothingIsLostAndKeysStayInOrderWhenWorkersOfByKeyCrash(t *testing.T) {
 
 func crashing(t *testing.T, d *dice) {
 	f := newFleet(t, 1+d.n(3), memstream.Options{PageRecords: 50 + d.n(200)})
-	var h handling
+	h := newHandling(f)
 	var calm atomic.Bool
 	work := func(ctx context.Context, r record.Record) error {
 		if err := sleeping(time.Duration(d.n(40))*time.Millisecond)(ctx, r); err != nil {
@@ -437,7 +495,7 @@ func crashing(t *testing.T, d *dice) {
 	join := func() {
 		name := fmt.Sprint("w", started)
 		started++
-		members = append(members, f.start(name, h.byKey(f, name, 1+d.n(30), work)))
+		members = append(members, f.start(name, h.byKey(name, 1+d.n(30), work)))
 	}
 	join()
 	for range 40 {
@@ -458,9 +516,9 @@ func crashing(t *testing.T, d *dice) {
 		}
 	}
 	calm.Store(true)
-	f.all(5 * time.Minute)
+	h.all(5 * time.Minute)
 	stop(t, members...)
-	if h.verify(f); crashes < 5 {
+	if h.verify(); crashes < 5 {
 		t.Errorf("only %d crashes", crashes)
 	}
 }
