@@ -88,6 +88,10 @@ type Config struct {
 	// of the stream may have; default 51,200, as KPL's. A record that does not fit in goes on its own.
 	AggregateBytes int
 
+	// SDKCodec writes requests with the codec of the client that New was given, by default the SDK's in JSON, in place of
+	// record/kinesiscbor, which costs less CPU.
+	SDKCodec bool
+
 	// Clock is the producer's time and randomness. The zero value is the real one.
 	Clock clock.Clock
 }

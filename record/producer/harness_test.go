@@ -62,8 +62,15 @@ func (w *world) create(shards int32) {
 	}
 }
 
-// producer makes a producer whose calls go through the weather.
+// producer makes a producer whose calls go through the weather, which reads JSON.
 func (w *world) producer(cfg producer.Config) *producer.Producer {
+	w.t.Helper()
+	cfg.SDKCodec = true
+	return w.inCBOR(cfg)
+}
+
+// inCBOR makes a producer whose calls go through the weather in the codec that it has by default.
+func (w *world) inCBOR(cfg producer.Config) *producer.Producer {
 	w.t.Helper()
 	cfg.Stream = streamName
 	c := w.srv.AWSConfig()

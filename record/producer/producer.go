@@ -43,6 +43,7 @@ import (
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/plainbody"
 	"github.com/shoal-stream/shoal/record"
+	"github.com/shoal-stream/shoal/record/kinesiscbor"
 )
 
 var (
@@ -108,7 +109,8 @@ type Producer struct {
 }
 
 // New makes a producer for one stream. It does no I/O: the stream is first called when something is put. It calls
-// through a client of its own with the options of api, except that the SDK does not retry.
+// through a client of its own with the options of api, except that the SDK does not retry, and that requests are in CBOR
+// (Config.SDKCodec).
 //
 // It needs the permissions kinesis:ListShards and kinesis:PutRecords, or kinesis:PutRecord in OrderStrict. Close must be
 // called. An error names each field of cfg that is out of its range.
@@ -124,6 +126,9 @@ func New(api *kinesis.Client, cfg Config) (*Producer, error) {
 		cfg: cfg, clock: cfg.Clock,
 		api: kinesis.New(api.Options(), func(o *kinesis.Options) {
 			o.Retryer, o.HTTPClient = aws.NopRetryer{}, plainbody.Wrap(o.HTTPClient)
+			if !cfg.SDKCodec {
+				kinesiscbor.Enable(o)
+			}
 		}),
 		wake: make(chan struct{}, 1), answered: make(chan struct{}, 1), look: make(chan struct{}, 1),
 		room: room{most: cfg.MaxBuffered}, chains: map[string]*chain{}, limbo: &lane{}, listed: make(chan struct{}),

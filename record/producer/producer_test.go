@@ -29,7 +29,7 @@ func TestPutReturnsWhereTheRecordIs(t *testing.T) {
 	for _, order := range []producer.Order{producer.OrderPerKey, producer.OrderStrict, producer.OrderNone} {
 		t.Run(order.String(), func(t *testing.T) {
 			bubble(t, 4, noLimits, func(t *testing.T, w *world) {
-				p := w.producer(producer.Config{Order: order})
+				p := w.inCBOR(producer.Config{Order: order})
 				b := newBook()
 				var wg sync.WaitGroup
 				for n := range 100 {
@@ -75,6 +75,7 @@ func TestRecordsLingerForEachOtherAndNotLonger(t *testing.T) {
 			time.Sleep(5 * time.Millisecond)
 		}
 		time.Sleep(time.Second)
+		synctest.Wait()
 		if len(answered) != 3 || answered[0] != 20*time.Millisecond || answered[2] != 20*time.Millisecond {
 			t.Errorf("answers after %v, want all after 20ms", answered)
 		}
