@@ -3,11 +3,23 @@ package wire
 import (
 	"bytes"
 	"encoding/base64"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 )
 
-func TestBase64IsTheStandardLibrarys(t *testing.T) {
+// bothWays runs a test with vector instructions, if there are some, and without.
+func bothWays(t *testing.T, test func(t *testing.T)) {
+	has := vectors
+	defer func() { vectors = has }()
+	for _, vectors = range []bool{false, has} {
+		t.Run(fmt.Sprintf("vectors=%t", vectors), test)
+	}
+}
+
+func TestBase64IsTheStandardLibrarys(t *testing.T) { bothWays(t, testBase64) }
+
+func testBase64(t *testing.T) {
 	rng := rand.NewChaCha8([32]byte{1})
 	for size := range 200 {
 		data := make([]byte, size)
@@ -30,8 +42,11 @@ func TestBase64IsTheStandardLibrarys(t *testing.T) {
 
 // TestDamagedBase64 puts every byte at every place of a text: the same must come out as from the standard library,
 // and after an error what lies behind the damage must still be there.
-func TestDamagedBase64(t *testing.T) {
-	for _, good := range []string{"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWQ=="} {
+func TestDamagedBase64(t *testing.T) { bothWays(t, testDamagedBase64) }
+
+func testDamagedBase64(t *testing.T) {
+	for _, good := range []string{"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVo=", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldY", "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWQ==",
+		"QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWZnaGlqa2xtbm9wcXJzdHV2d3h5ejAxMjM0NTY3ODkr"} {
 		for at := range len(good) {
 			for c := range 256 {
 				if c == '\r' || c == '\n' {

@@ -1,0 +1,18 @@
+package wire
+
+// vectors says that the processor has the instructions of the blocks below: all have but the very first of their kind.
+var vectors = hasSSSE3()
+
+func hasSSSE3() bool
+
+// decodeBlocks decodes up to so many blocks of 16 characters into 12 bytes each and returns how many it did: it ends
+// before the first with anything but plain characters. It writes 4 bytes more than that, over characters that it has read
+// if dst is src.
+//
+//go:noescape
+func decodeBlocks(dst, src *byte, blocks int) (done int)
+
+// encodeBlocks encodes so many blocks of 12 bytes into 16 characters each. It reads 4 bytes more than that.
+//
+//go:noescape
+func encodeBlocks(dst, src *byte, blocks int)
