@@ -34,8 +34,8 @@ func Lead(r Round, cfg Config, seed uint64) Moves {
 // asksAtOnce bounds the hand-overs that one round begins, so that workers and table are not swamped.
 const asksAtOnce = 1000
 
-// gain is the part of the difference between two workers that a move may at most be: a lease whose throughput wavers
-// does not go back and forth.
+// gain is the part of the difference between two workers that a move may at most raise the one by, and on average
+// change both: a lease whose throughput wavers does not go back and forth.
 const gain = 0.75
 
 // rest is for how long a lease is not asked back by the worker that had it before.
@@ -89,7 +89,7 @@ func (f *field) parents() map[shardOf]string {
 	return holders
 }
 
-// preferred is the worker for which a free lease is meant, nil if there is none or it has no room.
+// preferred is the worker for which a free lease is meant, nil if there is none or others have clearly more room.
 func (f *field) preferred(i int, holders map[shardOf]string) *host {
 	l := f.lease(i)
 	if to := f.byName[l.Owner]; to != nil && f.mayHave(to, i) {
@@ -100,7 +100,7 @@ func (f *field) preferred(i int, holders map[shardOf]string) *host {
 	}
 	for _, parent := range l.Parents {
 		to := f.byName[holders[shardOf{l.Stream, parent}]]
-		if to != nil && f.mayHave(to, i) && to.room(1+f.threshold()) >= f.loads[i] {
+		if to != nil && f.mayHave(to, i) && to.fits(f.loads[i]) && to.level(f.loads[i]) <= f.roomiest(i).level(f.loads[i])+f.threshold() {
 			return to
 		}
 	}
@@ -279,7 +279,8 @@ func (f *field) move(h, to *host, most float64) bool {
 func (f *field) may(i int, from, to *host) bool {
 	load, gap := f.loads[i], from.level(0)-to.level(0)
 	over := !from.fits(0) && to.level(load) <= 1+f.threshold()
-	alike := to.level(load)-to.level(0) <= gain*gap && from.level(0)-from.level(-load) <= gain*gap
+	rise, fall := to.level(load)-to.level(0), from.level(0)-from.level(-load)
+	alike := rise <= gain*gap && rise+fall <= 2*gain*gap
 	return (over || alike) && to.fits(load) && f.mayHave(to, i) && !f.wasAt(i, to)
 }
 

@@ -45,7 +45,7 @@ func both(t *testing.T, seeds uint64, test func(t *testing.T, seed uint64, measu
 }
 
 func TestAFleetIsEvenInFiveRoundsAndThenStaysPut(t *testing.T) {
-	both(t, 8, func(t *testing.T, seed uint64, measured bool) {
+	both(t, 5, func(t *testing.T, seed uint64, measured bool) {
 		s := twenty(seed, measured)
 		s.steps(6) // what is asked for in the fifth moves before the sixth
 		if off := s.worst(); off > 0.1+tiny {
@@ -59,7 +59,7 @@ func TestAFleetIsEvenInFiveRoundsAndThenStaysPut(t *testing.T) {
 }
 
 func TestAWorkerThatJoinsOrLeavesMovesWhatItMust(t *testing.T) {
-	both(t, 4, func(t *testing.T, seed uint64, measured bool) {
+	both(t, 3, func(t *testing.T, seed uint64, measured bool) {
 		s := twenty(seed, measured)
 		s.steps(60)
 		largest := 0.0
