@@ -6,7 +6,7 @@ import "slices"
 //
 //	skip      now and then a batch is checkpointed that was never handled
 //	reorder   a batch is handled backwards
-//	repeat    what is done is seldom checkpointed, also when the shard moves
+//	repeat    checkpoints are a batch behind, also when the shard moves
 //	stall     a new owner of a shard waits for twice the lease before it goes on
 //	greedy    a stopped worker leaves its leases to expire
 var Faults = []string{"skip", "reorder", "repeat", "stall", "greedy"}

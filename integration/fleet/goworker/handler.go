@@ -13,6 +13,7 @@ import (
 
 	"github.com/shoal-stream/shoal/integration/check"
 	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 )
 
@@ -29,7 +30,8 @@ type processor struct {
 	*handler
 	shard   *worker.Shard
 	session string
-	waited  bool // for the fault stall
+	waited  bool            // for the fault stall
+	before  record.Position // for the fault repeat: the batch before
 }
 
 func (h *handler) newProcessor(_ context.Context, s *worker.Shard) (worker.RecordProcessor, error) {
@@ -74,11 +76,15 @@ func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 	if p.work > 0 {
 		pause(ctx, p.work)
 	}
-	if p.fault == "repeat" && n%10 != 0 {
-		return nil
+	done := b.Last()
+	if p.fault == "repeat" {
+		done, p.before = p.before, done
+		if done.IsZero() {
+			return nil
+		}
 	}
 	// Without the end of ctx, so that it is the table that a late checkpoint has to pass.
-	if err := b.Checkpoint(context.WithoutCancel(ctx)); err != nil {
+	if err := p.shard.Checkpoint(context.WithoutCancel(ctx), done); err != nil {
 		event("notCheckpointed", p.session, p.shard.ID, err.Error())
 		p.renew()
 		return err

@@ -85,7 +85,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	if o.fault == "greedy" { // gone at the signal, like a process without a handler for it
-		context.AfterFunc(ctx, func() { os.Exit(1) })
+		context.AfterFunc(ctx, func() { os.Exit(0) })
 	}
 	event("started", w.ID(), "", "")
 	err = w.Run(ctx)
