@@ -37,6 +37,7 @@ type segmentLog struct {
 	fs   vfs.FS
 	dir  string
 	sync bool
+	most int64 // segmentBytes, but for tests
 
 	file   vfs.File // open for writing, nil before the first group and after a write that failed
 	number uint64   // of the newest segment, 0 before the first
@@ -64,7 +65,7 @@ func segmentPath(fs vfs.FS, dir string, number uint64) string {
 
 // next tells where the next frame goes.
 func (l *segmentLog) next() (number uint64, offset int64) {
-	if l.file == nil || l.offset >= segmentBytes {
+	if l.file == nil || l.offset >= l.most {
 		return l.number + 1, segmentHeader
 	}
 	return l.number, l.offset

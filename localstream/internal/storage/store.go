@@ -130,7 +130,7 @@ func (s *Store) open(o Options) (err error) {
 	if err := s.fault.err(); err != nil {
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
 	}
-	s.log = &segmentLog{fs: s.fs, dir: s.fs.PathJoin(s.dir, recordsName), sync: s.write == pebble.Sync, state: map[uint64]segmentState{}}
+	s.log = &segmentLog{fs: s.fs, dir: s.fs.PathJoin(s.dir, recordsName), sync: s.write == pebble.Sync, most: segmentBytes, state: map[uint64]segmentState{}}
 	if err := s.replay(); err != nil {
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, errors.Join(err, s.db.Close(), lock.Close()))
 	}
