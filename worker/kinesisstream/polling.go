@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,9 +18,13 @@ import (
 // iteratorLife is how long an iterator is used. The service's lasts 5 minutes (Kinesis API reference, GetRecords).
 const iteratorLife = 4 * time.Minute
 
-// Open makes a reader. LATEST is fixed when the first Read gets its iterator.
+// Open makes a reader. LATEST is fixed when the first Read gets its iterator, or its subscription.
 func (s *Stream) Open(shardID string, at record.Position) worker.Reader {
-	return &reader{stream: s, shardID: shardID, at: at}
+	r := &reader{stream: s, shardID: shardID, at: at}
+	if s.o.FanOut != "" {
+		return &follower{reader: r}
+	}
+	return r
 }
 
 // A reader polls one shard. Its place is at and after; the iterator is a short-lived form of it that can be had again
@@ -159,10 +164,16 @@ func (r *reader) accept(out *kinesis.GetRecordsOutput, sent time.Time) (record.P
 		out.NextShardIterator, page.End, page.Children = nil, true, children
 	}
 	if n := len(page.Records); n > 0 {
-		r.at, r.after, r.refused = record.At(page.Records[n-1].SequenceNumber, 0), true, nil
+		r.passed(page.Records[n-1].SequenceNumber)
 	}
 	r.iterator, r.taken = out.NextShardIterator, sent
 	return page, nil
+}
+
+// passed moves the place behind the record of that number. The number is copied: its memory is shared with others of
+// its page.
+func (r *reader) passed(seq record.SequenceNumber) {
+	r.at, r.after, r.refused = record.At(record.SequenceNumber(strings.Clone(string(seq))), 0), true, nil
 }
 
 // follows returns an error unless records begin behind the reader's place, or at it if that was not given out yet.

@@ -2,7 +2,8 @@
 //
 //	kinesisstream.New(kinesis.NewFromConfig(cfg), "earthquakes")
 //
-// It reads by polling: GetShardIterator once, then GetRecords with the iterator that each answer brings.
+// It reads by polling: GetShardIterator once, then GetRecords with the iterator that each answer brings. With
+// Options.FanOut it reads by enhanced fan-out instead: the service pushes records as they come, at a rate of their own.
 package kinesisstream
 
 import (
@@ -28,14 +29,24 @@ import (
 // maxLimit is the most records that one GetRecords gives (Kinesis API reference, GetRecords).
 const maxLimit = 10_000
 
+// placingAtOnce bounds the calls of SubscribeToShard that a Stream has under way, so that a worker of a thousand shards
+// does not drown its own renewals.
+const placingAtOnce = 32
+
 // Options are what may be changed about reading. The zero value is good.
 type Options struct {
 	// Pace is how the worker is to call. Each field that is zero has its default: 5 reads per second and shard, which
 	// is the service's limit and shared by all applications; 1 s between reads of a shard that has nothing new; 30 s
 	// for a read.
 	Pace worker.Pace
-	// Limit is the most records in a page, 1 to 10,000; default 10,000. A page never exceeds 10 MiB.
+	// Limit is the most records in a page that is polled, 1 to 10,000; default 10,000. A page never exceeds 10 MiB.
 	Limit int
+	// FanOut is the name or the ARN of the consumer to read with by enhanced fan-out; the default is to poll. A consumer
+	// of that name is registered when the first reader needs it, waited for, and left there; see Deregister. All workers
+	// of an application share one, other applications need others. While the stream has as many consumers as it may have,
+	// which the first Read to meet it returns as an error, readers poll, at the Pace, and every 5 minutes one tries to
+	// register again.
+	FanOut string
 	// SDKCodec reads with the SDK's own codec, in JSON, in place of record/kinesiscbor, which costs a tenth of the CPU
 	// time: for servers that do not speak CBOR 1.1.
 	SDKCodec bool
@@ -45,11 +56,13 @@ type Options struct {
 
 // Stream reads one Kinesis stream. It is safe for concurrent use.
 type Stream struct {
-	api  *kinesis.Client
-	name string
-	arn  *string // nil if the stream was given by name
-	o    Options
-	err  error // what was wrong with New's arguments; every call returns it
+	api      *kinesis.Client
+	name     string
+	arn      *string // nil if the stream was given by name
+	o        Options
+	consumer *consumer     // nil without fan-out
+	placing  chan struct{} // a slot for each call of SubscribeToShard under way
+	err      error         // what was wrong with New's arguments; every call returns it
 }
 
 var _ worker.Stream = (*Stream)(nil)
@@ -81,6 +94,8 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 		s.err = fmt.Errorf("stream %s: no Kinesis client given", s.name)
 	case !validName.MatchString(s.name):
 		s.err = fmt.Errorf("%w: %.200q: want a name of 1 to 128 characters out of a-z, A-Z, 0-9, _ . -, or arn:…:stream/NAME", worker.ErrNoStream, nameOrARN)
+	case s.o.FanOut != "" && badConsumer(s.o.FanOut) != nil:
+		s.err = fmt.Errorf("stream %s: %w", s.name, badConsumer(s.o.FanOut))
 	case s.o.Limit < 1 || s.o.Limit > maxLimit:
 		s.err = fmt.Errorf("stream %s: Limit %d; want 1 to %d", s.name, s.o.Limit, maxLimit)
 	default:
@@ -90,6 +105,9 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 				kinesiscbor.Enable(o)
 			}
 		})
+		if s.o.FanOut != "" {
+			s.consumer, s.placing = newConsumer(s, s.o.FanOut), make(chan struct{}, placingAtOnce)
+		}
 	}
 	return s
 }
@@ -97,8 +115,13 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 // Name is the stream's name, also if it was given by ARN.
 func (s *Stream) Name() string { return s.name }
 
-// Pace is that of the Options.
-func (s *Stream) Pace() worker.Pace { return s.o.Pace }
+// Pace is that of the Options, or none with fan-out, when Read waits by itself.
+func (s *Stream) Pace() worker.Pace {
+	if s.o.FanOut != "" {
+		return worker.Pace{}
+	}
+	return s.o.Pace
+}
 
 // byName and byARN are the two ways to say which stream; one of them is nil.
 func (s *Stream) byName() *string {
