@@ -294,3 +294,25 @@ func TestSegmentsGoWhenNothingPointsIntoThem(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func TestFramesOfAWriteThatFailedDoNotCount(t *testing.T) {
+	fs := powerless(t)
+	// As after a write of the third frame that failed, though all of it came to the disk: the next segment says where
+	// the first one ends.
+	end := int64(segmentHeader + frameSize("one") + frameSize("two"))
+	out, err := fs.Create("data/"+recordsName+"/000002.log", vfs.WriteCategoryUnspecified)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = out.Write(segmentHead(2, end))
+	if err := errors.Join(err, out.Sync(), out.Close()); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open("data", Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	wantBody(t, s, "two", bodyOf("two", 1000))
+	wantBody(t, s, "three", "")
+}
