@@ -5,7 +5,7 @@
 //	go run ./examples/produce -stream flights -create 4 -file flights.ndjson -key origin
 //
 // What to notice: the order of the records of one key is kept whatever happens, and an error that may pass does not end
-// the program. queue.go has the rule by which that works, send.go the retries.
+// the program. record/producer does both; send.go hands it the lines and counts its answers.
 package main
 
 import (
@@ -55,7 +55,7 @@ func main() {
 	flag.StringVar(&o.file, "file", "", "`file` with one record a line; - is the standard input")
 	flag.StringVar(&o.key, "key", "", "JSON `field` whose value is the partition key, such as origin or properties.net; without it each line is on its own")
 	flag.IntVar(&o.rate, "rate", 0, "put at most so many `records` a second; 0 is as fast as possible")
-	flag.DurationVar(&o.patience, "patience", 2*time.Minute, "give up when nothing could be put for this `time`")
+	flag.DurationVar(&o.patience, "patience", 2*time.Minute, "give up when a record could not be put for this `time`, at least 1ms")
 	flag.Usage = func() {
 		fmt.Fprint(flag.CommandLine.Output(), usage)
 		flag.PrintDefaults()
@@ -92,8 +92,8 @@ func (o *options) validate(args int) error {
 		return fmt.Errorf("-create is %d; want 0, or at least 1 shard", o.create)
 	case o.rate < 0:
 		return fmt.Errorf("-rate is %d; want 0 for no limit, or at least 1", o.rate)
-	case o.patience <= 0:
-		return fmt.Errorf("-patience is %v; want more than 0", o.patience)
+	case o.patience < time.Millisecond || o.patience > 24*time.Hour:
+		return fmt.Errorf("-patience is %v; want 1ms to 24h", o.patience)
 	default:
 		return nil
 	}
@@ -114,18 +114,13 @@ func run(ctx context.Context, o options) (put, failed int, err error) {
 	if err != nil {
 		return 0, 0, fmt.Errorf("read AWS configuration: %w", err)
 	}
-	s := &sender{
-		client: kinesis.NewFromConfig(cfg, func(k *kinesis.Options) { k.Retryer = aws.NopRetryer{} }), // send.go retries
-		stream: o.stream, patience: o.patience, rate: o.rate,
-	}
+	client := kinesis.NewFromConfig(cfg)
 	if o.create > 0 {
-		if err := s.create(ctx, o.create); err != nil {
+		if err := create(ctx, client, o); err != nil {
 			return 0, 0, err
 		}
 	}
-	q := newQueue(in, o.key)
-	err = s.sendAll(ctx, q)
-	return s.put, q.waiting, err
+	return sendAll(ctx, client, o, newLines(in, o.key))
 }
 
 // awsConfig is what SDK clients need to reach localstream, or AWS.
