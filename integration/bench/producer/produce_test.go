@@ -23,12 +23,13 @@ import (
 	"github.com/shoal-stream/shoal/integration/proc"
 	"github.com/shoal-stream/shoal/internal/plainbody"
 	"github.com/shoal-stream/shoal/record"
+	"github.com/shoal-stream/shoal/record/kinesiscbor"
 	"github.com/shoal-stream/shoal/record/producer"
 )
 
 const (
 	shards   = 4
-	records  = 100_000
+	records  = 50_000
 	keys     = 10_000
 	requests = 4 // under way at a time, on both sides
 	// wanted is the least rate of the producer in the order that it has by default, as a share of that by hand.
@@ -37,19 +38,20 @@ const (
 
 // BenchmarkProduce puts the same records of 1 KB by turns with PutRecords of 500 by hand, four at a time, and with
 // producers of each kind, into a server that is a process of its own. It reports for each kind the median of the ratios
-// of its rate, and of its CPU time in this process, to those of the loop by hand in the same round. It fails if the
-// producer in its default order does not reach the share that is wanted.
+// of its rate, and of its CPU time in this process, to those of the loop by hand in the same round: by hand in the SDK's
+// JSON, as programs do it; sdk-codec is the producer in JSON too, and hand-cbor the loop in record/kinesiscbor, as the
+// producer is by default. It fails if the producer does not reach the share that is wanted, in its default order.
 func BenchmarkProduce(b *testing.B) {
 	cfg := serve(b)
 	kinds := []struct {
 		name string
 		put  func(stream string)
 	}{
-		{"by-hand", func(stream string) { byHand(b, cfg, stream) }},
+		{"by-hand", func(stream string) { byHand(b, kinesis.NewFromConfig(cfg), stream) }},
+		{"hand-cbor", func(stream string) { byHand(b, kinesis.NewFromConfig(cfg, kinesiscbor.Enable), stream) }},
 		{"per-key", func(stream string) { produce(b, cfg, producer.Config{Stream: stream}) }},
-		{"no-order", func(stream string) {
-			produce(b, cfg, producer.Config{Stream: stream, Order: producer.OrderNone})
-		}},
+		{"sdk-codec", func(stream string) { produce(b, cfg, producer.Config{Stream: stream, SDKCodec: true}) }},
+		{"no-order", func(stream string) { produce(b, cfg, producer.Config{Stream: stream, Order: producer.OrderNone}) }},
 		{"aggregated", func(stream string) { produce(b, cfg, producer.Config{Stream: stream, Aggregate: true}) }},
 	}
 	costs := make([][]cost, len(kinds))
@@ -91,8 +93,7 @@ var data = []byte(strings.Repeat("abcdefghijklmnop", 64))
 func key(n int) string { return fmt.Sprint("key-", n%keys) }
 
 // byHand is what a program does that calls the SDK itself.
-func byHand(tb testing.TB, cfg aws.Config, stream string) {
-	api := kinesis.NewFromConfig(cfg)
+func byHand(tb testing.TB, api *kinesis.Client, stream string) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range requests {
@@ -125,15 +126,15 @@ func produce(tb testing.TB, cfg aws.Config, c producer.Config) {
 		tb.Fatal(err)
 	}
 	acked := 0
-	for n := range records {
-		err := p.PutAsync(tb.Context(), record.Record{PartitionKey: key(n), Data: data}, func(_ producer.Ack, err error) {
-			if err != nil {
-				tb.Error(err)
-				return
-			}
-			acked++
-		})
+	count := func(_ producer.Ack, err error) {
 		if err != nil {
+			tb.Error(err)
+			return
+		}
+		acked++
+	}
+	for n := range records {
+		if err := p.PutAsync(tb.Context(), record.Record{PartitionKey: key(n), Data: data}, count); err != nil {
 			tb.Fatal(err)
 		}
 	}
