@@ -77,18 +77,18 @@ func (p *Producer) chainOf(e *entry) *chain {
 	case OrderPerKey:
 		c := p.chains[e.r.PartitionKey]
 		if c == nil {
-			c = &chain{key: e.r.PartitionKey}
+			c = newChain(e.r.PartitionKey)
 			p.chains[c.key] = c
 		}
 		return c
 	case OrderStrict:
 		l := p.laneOf(e.hash)
 		if l.chain == nil {
-			l.chain = &chain{}
+			l.chain = newChain("")
 		}
 		return l.chain
 	default:
-		return &chain{}
+		return newChain("")
 	}
 }
 
@@ -247,11 +247,12 @@ func (p *Producer) take(l *lane, f *flight, now time.Time) {
 		if len(f.units) == 0 {
 			room = maxRecordBytes
 		}
-		u := p.cut(l, room)
+		u := p.cut(f.unit(l), room)
 		if u == nil {
 			f.stuffed = l.waiting() > 0
 			return
 		}
+		f.memory = f.memory[1:]
 		l.pace.spend(u.size)
 		f.units = append(f.units, u)
 		f.bytes += u.size
@@ -261,10 +262,10 @@ func (p *Producer) take(l *lane, f *flight, now time.Time) {
 	}
 }
 
-// cut takes the next unit out of a lane: a record, or an aggregate. It returns nil if the next does not fit into room
+// cut takes the next of u's lane into u: a record, or an aggregate. It returns nil if the next does not fit into room
 // bytes, or there is none.
-func (p *Producer) cut(l *lane, room int) *unit {
-	u := &unit{lane: l}
+func (p *Producer) cut(u *unit, room int) *unit {
+	l := u.lane
 	for l.waiting() > 0 {
 		c := l.first()
 		c.trim()

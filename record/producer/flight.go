@@ -21,6 +21,17 @@ type flight struct {
 	units   []*unit
 	bytes   int
 	stuffed bool // the next unit did not fit in
+	memory  []unit
+}
+
+// unit is an empty unit for a lane. It is taken once f.memory moves on.
+func (f *flight) unit(l *lane) *unit {
+	if len(f.memory) == 0 {
+		f.memory = make([]unit, min(maxBatchRecords, max(4, 2*len(f.units))))
+	}
+	u := &f.memory[0]
+	u.lane, u.entries, u.chains = l, u.one[:0], u.own[:0]
+	return u
 }
 
 func (f *flight) full(c *Config) bool {
@@ -40,6 +51,9 @@ type unit struct {
 	size      int               // data and partition key
 
 	outcome
+
+	one [1]*entry // the memory of entries and chains as long as that is enough
+	own [1]*chain
 }
 
 // An outcome is what an attempt at a unit has come to.

@@ -138,6 +138,14 @@ type chain struct {
 	bytes   int   // of all entries
 	lane    *lane // where it waits for its turn, nil if it does not
 	counted int   // what it counts for in lane.bytes
+
+	one [1]*entry // the memory of entries as long as that is enough
+}
+
+func newChain(key string) *chain {
+	c := &chain{key: key}
+	c.entries.items = c.one[:0]
+	return c
 }
 
 func (c *chain) push(e *entry) {
