@@ -89,6 +89,8 @@ func (f *field) parents() map[shardOf]string {
 	return holders
 }
 
+type shardOf struct{ stream, shard string }
+
 // preferred is the worker for which a free lease is meant, nil if there is none or others have clearly more room.
 func (f *field) preferred(i int, holders map[shardOf]string) *host {
 	l := f.lease(i)

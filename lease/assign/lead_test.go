@@ -128,6 +128,22 @@ func decimal(t *testing.T, text string) float64 {
 	return v
 }
 
+func number(t *testing.T, text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func parseDuration(t *testing.T, text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // checkMoves compares m with lines such as "take s1>a s2>b" and "ask 2 a>b".
 func checkMoves(t *testing.T, m Moves, text string) {
 	t.Helper()
