@@ -95,6 +95,11 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 		return 2, "", err
 	}
 	defer func() { err = errors.Join(err, c.site.Close()) }()
+	if c.javaTrials > 0 {
+		if err := c.site.Warm(kclworker.Newest, 6*lanes); err != nil { // as many as the largest fleet has, with its newest
+			return 2, "", err
+		}
+	}
 	start := time.Now()
 	results := c.runAll(ctx, chosen, lanes)
 	line, failed, err := results.json(c)
