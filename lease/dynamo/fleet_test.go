@@ -324,3 +324,17 @@ func TestUnitsAreCounted(t *testing.T) {
 		t.Errorf("counted were %v, want calls for data alone", got)
 	}
 }
+
+// Java counts a lease that its leader gives back to the one who hands it over.
+func TestAssigningToAHolderWhoIsTheOwnerCounts(t *testing.T) {
+	client := serve(t, localstream.Options{})
+	s := open(t, client)
+	put(t, client, map[string]types.AttributeValue{
+		"leaseKey": str("a"), "leaseCounter": num("4"), "checkpoint": str("LATEST"), "leaseOwner": str("me"), "checkpointOwner": str("me"),
+	})
+	l, err := s.Get(t.Context(), "a")
+	must(t, err)
+	if l, err = s.Assign(t.Context(), l, "me"); err != nil || l.OwnerSwitches != 1 || l.Counter != 5 || l.CheckpointOwner != "" {
+		t.Errorf("Assign = %+v, %v; want one switch and no hand-over", l, err)
+	}
+}

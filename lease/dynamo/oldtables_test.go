@@ -455,3 +455,49 @@ func TestEachStepOfAMigrationMayFailInTwoWays(t *testing.T) {
 		}
 	}
 }
+
+// What changes between the reading and the transaction stops that.
+func TestAStepDoesNotOverwriteWhatHasChangedMeanwhile(t *testing.T) {
+	for name, test := range map[string]struct {
+		step   func(ctx context.Context, s *dynamo.Store, held lease.Lock) error
+		change map[string]types.AttributeValue
+	}{
+		"MoveItems": {
+			func(ctx context.Context, s *dynamo.Store, held lease.Lock) error { return s.MoveItems(ctx, held) },
+			map[string]types.AttributeValue{"key": str("Migration3.0"), "cv": str(lease.Client2X), "mb": str("tool"), "mts": num("9")},
+		},
+		"Complete": {
+			func(ctx context.Context, s *dynamo.Store, held lease.Lock) error { return s.Complete(ctx, held, "w1") },
+			map[string]types.AttributeValue{"key": str("TableMigration3.5"), "tm": str(lease.TableDeployed), "mb": str("tool"), "mts": num("9")},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var armed atomic.Bool
+			var client *dynamodb.Client
+			client = serve(t, localstream.Options{Fault: func(c localstream.Call) localstream.Fault {
+				if c.Operation == "TransactWriteItems" && armed.CompareAndSwap(true, false) {
+					putIn(t, client, coordinatorTable, test.change)
+				}
+				return localstream.Fault{}
+			}})
+			makeTable(t, client, coordinatorTable, "key")
+			makeTable(t, client, metricsTable, "wid")
+			s := open(t, client)
+			legacyItems(t, client)
+			held, err := s.Leader(t.Context())
+			must(t, err)
+			must(t, s.PutMigration(t.Context(), lease.Migration{}, tables(lease.TablePending)))
+			armed.Store(true)
+			if err := test.step(t.Context(), s, held); !errors.Is(err, lease.ErrConflict) {
+				t.Errorf("it = %v, want ErrConflict", err)
+			}
+			if got := keys(t, client, leaseTable, "leaseKey"); slices.Contains(got, wire(test.change["key"])[2:]) {
+				t.Errorf("the lease table has %v", got)
+			}
+			key := wire(test.change["key"])[2:]
+			if got := wire(in(t, client, coordinatorTable, "key", key)["mts"]); got != "N:9" {
+				t.Errorf("the item that has changed has mts %s", got)
+			}
+		})
+	}
+}
