@@ -14,6 +14,7 @@ import (
 
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/metrics"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -70,10 +71,18 @@ type Config struct {
 	// utilisation that the workers report where all of them do. The leader's value counts.
 	BalanceByCount bool
 
-	// Utilization, if set, tells how busy this worker is: by short name of a metric (C for CPU, M for memory) its last
-	// averages in percent, oldest first, at most 10, and the limit that is wanted of it. See lease/metrics. It is called
-	// every few seconds and must not wait.
-	Utilization func() (averages map[string][]float64, limits map[string]float64)
+	// Metrics measures how busy this worker's machine is. The default measures the CPU where Java KCL does: on ECS, on
+	// EKS and on EC2.
+	Metrics *metrics.Reporter
+
+	// Compatible2X is for a fleet that still has workers of KCL 2.x: this worker takes leases as they do, and writes
+	// nothing that they would stumble over, until the table says that the fleet has left 2.x behind. Without it, Run
+	// refuses to start beside such workers.
+	Compatible2X bool
+
+	// SingleTable lets a leader bring the three tables of KCL 3.0 to 3.4 into one once every worker can use it
+	// (migrateAllEntitiesToLeaseTable). It makes no difference to an application that has one table.
+	SingleTable bool
 
 	// Retry says what happens after an error of ProcessRecords. The zero Retry tries for ever with back-off.
 	Retry Retry
@@ -143,6 +152,9 @@ func (c Config) withDefaults() Config {
 	c.MaxBatchRecords = cmp.Or(c.MaxBatchRecords, 10_000)
 	c.MaxBatchBytes = cmp.Or(c.MaxBatchBytes, 10<<20)
 	c.MemoryBudget = cmp.Or(c.MemoryBudget, defaultBudget())
+	if c.Metrics == nil {
+		c.Metrics = metrics.New(metrics.Config{Clock: c.Clock})
+	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
 	}

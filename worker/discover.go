@@ -40,6 +40,14 @@ func (w *Worker) discoverEvery() time.Duration {
 func (w *Worker) discoverLoop(ctx context.Context) {
 	d := &discovery{w: w, idle: map[string]bool{}, robbed: map[string]int{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
 	for failed := 0; ctx.Err() == nil; {
+		changed := w.elected.wait()
+		if !w.duty().Led { // every worker takes for itself
+			select {
+			case <-ctx.Done():
+			case <-changed:
+			}
+			continue
+		}
 		every := w.discoverEvery()
 		pause := every*3/4 + w.clock.Jitter(every/4)
 		if err := d.round(ctx); err != nil && ctx.Err() == nil {

@@ -101,6 +101,7 @@ func (l *leading) round(ctx context.Context, leads bool) (suspect bool, err erro
 	round := l.census.Observe(rows, members, now, now)
 	l.reportSkew(round.Skewed)
 	w.noteFleet(rows, round.Alive)
+	w.noteRound(round)
 	moves := assign.Lead(round, w.assignment(), w.seed)
 	if !leads || !w.election.Leading() {
 		return moves.Suspect, damaged

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/shoal-stream/shoal/lease"
 )
 
 // mostMemberPause is the longest time between two writes of this worker's own item: Java KCL writes one each 30 s and takes a
@@ -22,6 +20,10 @@ func (w *Worker) memberLoop(ctx context.Context) {
 		pause := every*3/4 + w.clock.Jitter(every/4)
 		if written++; written == 1 {
 			pause = min(pause, 1100*time.Millisecond) // a leader believes an item whose time is far from its own once it changes
+		}
+		if !w.duty().Report {
+			_ = w.clock.Sleep(ctx, pause) // ctx is looked at next
+			continue
 		}
 		if err := w.putMember(ctx); err != nil && ctx.Err() == nil {
 			failed++
@@ -38,11 +40,8 @@ func (w *Worker) memberLoop(ctx context.Context) {
 func (w *Worker) putMember(ctx context.Context) error {
 	ctx, cancel := w.clock.WithTimeout(ctx, w.cfg.LeaseDuration/3, errTake)
 	defer cancel()
-	m := lease.Member{Worker: w.cfg.WorkerID, Updated: w.clock.Now().Truncate(time.Second), Support: 1}
-	m.SupportTime = m.Updated
-	if w.cfg.Utilization != nil {
-		m.Metrics, m.Limits = w.cfg.Utilization()
-	}
+	m := w.cfg.Metrics.Report(w.cfg.WorkerID, w.clock.Now())
+	m.Support, m.SupportTime = 1, m.Updated
 	err := w.cfg.Leases.PutMember(ctx, m)
 	if err == nil {
 		w.mu.Lock()

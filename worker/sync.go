@@ -20,11 +20,11 @@ import (
 const syncEvery = 30 * time.Second
 
 // syncLoop makes the lease rows that are missing, at the start and then from time to time, and deletes those that nobody
-// needs any more. That is the leader's duty.
+// needs any more. That is the leader's duty; where there is none it is everybody's.
 func (w *Worker) syncLoop(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
-		if !w.election.Leading() {
+		if w.duty().Led && !w.election.Leading() {
 			select {
 			case <-ctx.Done():
 			case <-changed:

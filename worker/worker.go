@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -29,6 +30,7 @@ import (
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/assign"
 	"github.com/shoal-stream/shoal/lease/leader"
+	"github.com/shoal-stream/shoal/lease/migrate"
 )
 
 // A Worker is one member of an application's fleet. Make it with New and call Run once.
@@ -39,16 +41,17 @@ type Worker struct {
 	budget *budget
 
 	election     *leader.Election
-	seed         uint64        // chooses among equals when this worker assigns
-	finished     event         // a shard of this worker was marked as done
-	listed       event         // the table was surveyed
-	elected      event         // who leads or watches may have changed
-	pokeLead     chan struct{} // one slot: assign now
-	pokeDiscover chan struct{} // one slot: look for leases now
-	surveying    chan struct{} // one place
-	reading      chan struct{} // readsAtOnce places
-	stopping     chan struct{} // closed when Run's context has ended
-	abandon      chan struct{} // closed when Run can wait for processors no longer
+	duties       atomic.Pointer[migrate.Duties] // what the state of the fleet asks
+	seed         uint64                         // chooses among equals when this worker assigns
+	finished     event                          // a shard of this worker was marked as done
+	listed       event                          // the table was surveyed
+	elected      event                          // who leads or watches may have changed
+	pokeLead     chan struct{}                  // one slot: assign now
+	pokeDiscover chan struct{}                  // one slot: look for leases now
+	surveying    chan struct{}                  // one place
+	reading      chan struct{}                  // readsAtOnce places
+	stopping     chan struct{}                  // closed when Run's context has ended
+	abandon      chan struct{}                  // closed when Run can wait for processors no longer
 	life         context.Context
 	end          context.CancelFunc // ends life, the parent of all tenures
 	crew         crew               // the tenures
@@ -64,6 +67,7 @@ type Worker struct {
 	open    map[string]bool    // keys of the unfinished leases, of the last survey; nil before the first
 	room    *assign.Room       // of the others, by the last survey; used within surveying
 	roomAt  time.Time
+	round   *assign.Round // of the last survey
 	lastErr error
 	lastAt  time.Time
 	twin    bool
@@ -93,7 +97,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w.election = leader.New(leader.Config{
 		Fleet: cfg.Leases, Worker: cfg.WorkerID, Duration: min(cfg.LeaseDuration, leaderDuration), Clock: w.clock,
-		Report: w.trouble, Changed: w.elected.broadcast,
+		Report: w.trouble, Changed: w.elected.broadcast, Stand: func() bool { return w.duty().Led },
 	})
 	return w, nil
 }
@@ -138,6 +142,9 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.start(func() { w.leadLoop(ctx) })
 	loops.start(func() { w.syncLoop(ctx) })
 	loops.start(func() { w.discoverLoop(ctx) })
+	loops.start(func() { w.takeLoop(ctx) })
+	loops.start(func() { w.migrateLoop(ctx) })
+	loops.start(func() { w.cfg.Metrics.Run(ctx) })
 	<-ctx.Done()
 	return w.drain(&loops, &election, endElection)
 }
@@ -146,6 +153,9 @@ func (w *Worker) Run(ctx context.Context) error {
 func (w *Worker) prepare(ctx context.Context) error {
 	err := w.retryStart(ctx, "open the lease table", func() error { return w.cfg.Leases.Open(ctx) })
 	if err != nil {
+		return err
+	}
+	if err := w.retryStart(ctx, "join the fleet", func() error { return w.joinFleet(ctx) }); err != nil {
 		return err
 	}
 	for _, s := range w.cfg.Streams {
@@ -175,7 +185,7 @@ func (w *Worker) retryStart(ctx context.Context, what string, f func() error) er
 			return nil
 		}
 		err = fmt.Errorf("worker: %s: %w", what, err)
-		final := errors.Is(err, lease.ErrSchema) || errors.Is(err, lease.ErrInvalid) || errors.Is(err, ErrNoStream)
+		final := errors.Is(err, lease.ErrSchema) || errors.Is(err, errFleet2X) || errors.Is(err, lease.ErrInvalid) || errors.Is(err, ErrNoStream)
 		if ctx.Err() != nil || final || attempt == startAttempts {
 			return err
 		}

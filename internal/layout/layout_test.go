@@ -21,11 +21,11 @@ var allowed = []struct {
 	pkg     string
 	imports []string
 }{
-	{"record/", []string{"record/", "internal/clock"}},
+	{"record/", []string{"record/", "internal/clock", "internal/plainbody"}},
 	{"checkpoint", []string{"record"}},
 	{"lease", []string{"record", "internal/clock"}},
 	{"lease/", []string{"lease/", "record", "internal/clock", "internal/plainbody"}},
-	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/leader", "lease/shardsync", "record", "internal/clock"}},
+	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/leader", "lease/metrics", "lease/migrate", "lease/shardsync", "record", "internal/clock"}},
 	{"worker/", []string{"worker/", "lease/", "checkpoint", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/cmd/", []string{"localstream/", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/", []string{"localstream/", "record/", "internal/clock"}},

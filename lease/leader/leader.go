@@ -35,6 +35,8 @@ type Config struct {
 	Duration time.Duration
 	// Clock is the worker's time and randomness.
 	Clock clock.Clock
+	// Stand, if set, tells whether this worker is to take part now: a fleet of KCL 2.x has no leader.
+	Stand func() bool
 	// Report, if set, hears of errors that were survived.
 	Report func(error)
 	// Changed, if set, is called when Leading or Watching may have changed.
@@ -80,6 +82,23 @@ func (e *Election) Watching() bool {
 	return !e.proven || e.suspect() || slices.Contains(deputiesOf(e.seen), e.cfg.Worker)
 }
 
+// withdraw forgets what was seen: this worker does not take part for now.
+func (e *Election) withdraw() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seen, e.looked, e.proven = lease.Lock{}, false, false
+}
+
+// Held is the lock as this worker last wrote it, zero if it does not lead.
+func (e *Election) Held() lease.Lock {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.leading() {
+		return lease.Lock{}
+	}
+	return e.held
+}
+
 // suspect reports whether the leader seems to be gone: it has missed a heartbeat by far.
 func (e *Election) suspect() bool {
 	return e.seen.Version == "" || e.seen.Released || e.cfg.Clock.Since(e.since) > e.duration(e.seen)*45/100
@@ -110,9 +129,13 @@ func (e *Election) Run(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
 		before := e.standing()
 		var err error
-		if e.Leading() {
+		switch {
+		case e.cfg.Stand != nil && !e.cfg.Stand():
+			err = e.Resign(ctx)
+			e.withdraw()
+		case e.Leading():
 			err = e.beat(ctx)
-		} else {
+		default:
 			err = e.look(ctx)
 		}
 		if e.standing() != before && e.cfg.Changed != nil {
