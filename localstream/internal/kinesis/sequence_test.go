@@ -5,8 +5,6 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"testing"
-
-	"github.com/shoal-stream/shoal/internal/clock"
 )
 
 // spelled is the number put together digit by digit from its description.
@@ -62,31 +60,4 @@ func TestHashSpaceIsDividedAsTheServiceDoes(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzIterators(f *testing.F) {
-	s := &Service{seal: sealer{key: []byte("a key for tests"), clock: clock.Clock{}}}
-	good := s.sealIterator(iterator{7, 3, 99, "quakes"})
-	for _, seed := range []string{good, `"` + good + `"`, good[1:], good + "A", "", `"`, `""`, "AAAA", s.sealToken(listToken{Name: "x"})} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		it, err := s.openIterator(text)
-		if err == nil && it != (iterator{7, 3, 99, "quakes"}) {
-			t.Fatalf("%q opens as %+v, which was never sealed", text, it)
-		}
-	})
-}
-
-func FuzzChunks(f *testing.F) {
-	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x01\x01k\x02ab"))
-	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02\x01k\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01ab"))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		split := min(len(value), chunkNote)
-		c, err := openChunk(chunkKey(1, 2, 3), value[:split])
-		c.records = value[split:]
-		for err == nil && c.count > 0 {
-			_, _, err = c.next()
-		}
-	})
 }

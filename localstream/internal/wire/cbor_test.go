@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -405,13 +404,8 @@ func FuzzDecodeCBOR(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		err := DecodeCBOR(body, new(plainInput))
-		runtime.ReadMemStats(&after)
-		if used := after.TotalAlloc - before.TotalAlloc; used > 4*uint64(len(body))+1<<20 {
-			t.Fatalf("%d bytes of input took %d bytes of memory", len(body), used)
-		}
+		var err error
+		frugal(t, len(body), func() { err = DecodeCBOR(body, new(plainInput)) })
 		var e *Error
 		if err != nil && !errors.As(err, &e) {
 			t.Fatalf("DecodeCBOR = %v, which is not an *Error", err)

@@ -9,7 +9,7 @@ import (
 // DecodeCBOR reads a CBOR request body into in as Decode does a JSON one. Blobs are byte strings, timestamps numbers
 // of milliseconds since the epoch, with or without a tag. The types of in must not implement json.Unmarshaler.
 func DecodeCBOR(body []byte, in any) error {
-	d := &cborDecoder{s: cborScanner{b: body}}
+	d := &cborDecoder{s: cborScanner{b: body}, memory: memoryFor(body)}
 	target := reflect.ValueOf(in).Elem()
 	h, err := d.s.head()
 	if err == nil && h.major != cborMap {
@@ -41,6 +41,7 @@ func isCBORMap(body []byte) bool {
 type cborDecoder struct {
 	s        cborScanner
 	mismatch error
+	memory   memory
 }
 
 // structure reads a map into v. A member that occurs twice is refused.
@@ -90,6 +91,9 @@ func (d *cborDecoder) value(v reflect.Value, limit int) error {
 func (d *cborDecoder) fill(h head, v reflect.Value, limit int) error {
 	t := v.Type()
 	if t.Kind() == reflect.Pointer && t.Elem() != timeType && t.Elem().Kind() != reflect.Pointer {
+		if err := d.memory.take(t.Elem().Size()); err != nil {
+			return err
+		}
 		inner := reflect.New(t.Elem())
 		v.Set(inner)
 		return d.fill(h, inner.Elem(), limit)
@@ -200,16 +204,18 @@ func (d *cborDecoder) timestamp(h head, v reflect.Value) error {
 }
 
 func (d *cborDecoder) list(h head, v reflect.Value, limit int) error {
-	v.Set(reflect.MakeSlice(v.Type(), 0, 4))
+	if err := d.memory.begin(v); err != nil {
+		return err
+	}
 	return d.s.elements(h, func([]byte) error {
-		n := v.Len()
-		if n >= limit {
+		if v.Len() >= limit {
 			return d.s.skipNext()
 		}
-		v.Grow(1)
-		v.SetLen(n + 1)
-		v.Index(n).SetZero()
-		return d.value(v.Index(n), maxElements)
+		e, err := d.memory.extend(v)
+		if err != nil {
+			return err
+		}
+		return d.value(e, maxElements)
 	})
 }
 
@@ -223,6 +229,9 @@ func (d *cborDecoder) mapping(h head, v reflect.Value, limit int) error {
 		}
 		if v.Len() >= limit {
 			return d.s.skipNext()
+		}
+		if err := d.memory.entry(element); err != nil {
+			return err
 		}
 		value := reflect.New(element).Elem()
 		err := d.value(value, maxElements)

@@ -15,7 +15,7 @@ import (
 // constraints. The error is an *Error of type SerializationException or ValidationException, unless a field's
 // UnmarshalJSON gave another *Error. Decode overwrites parts of body, and in aliases it.
 func Decode(body []byte, in any) error {
-	d := &decoder{s: scanner{b: body}}
+	d := &decoder{s: scanner{b: body}, memory: memoryFor(body)}
 	target := reflect.ValueOf(in).Elem()
 	err := d.structure(planFor(target.Type()), target)
 	if err == nil {
@@ -35,6 +35,7 @@ func Decode(body []byte, in any) error {
 type decoder struct {
 	s        scanner
 	mismatch error
+	memory   memory
 }
 
 // maxElements bounds what is stored of lists and maps beyond what their constraint allows: the constraint's check
@@ -120,6 +121,9 @@ func (d *decoder) value(v reflect.Value, limit int) error {
 	}
 	t := v.Type()
 	if t.Kind() == reflect.Pointer && t.Elem() != timeType && t.Elem().Kind() != reflect.Pointer {
+		if err := d.memory.take(t.Elem().Size()); err != nil {
+			return err
+		}
 		inner := reflect.New(t.Elem())
 		v.Set(inner)
 		return d.value(inner.Elem(), limit)
@@ -270,17 +274,19 @@ func (d *decoder) timestamp(v reflect.Value) error {
 }
 
 func (d *decoder) list(v reflect.Value, limit int) error {
-	v.Set(reflect.MakeSlice(v.Type(), 0, 4))
+	if err := d.memory.begin(v); err != nil {
+		return err
+	}
 	return d.s.elements(false, func([]byte) error {
-		n := v.Len()
-		if n >= limit {
+		if v.Len() >= limit {
 			_, err := d.s.skip()
 			return err
 		}
-		v.Grow(1)
-		v.SetLen(n + 1)
-		v.Index(n).SetZero()
-		return d.value(v.Index(n), maxElements)
+		e, err := d.memory.extend(v)
+		if err != nil {
+			return err
+		}
+		return d.value(e, maxElements)
 	})
 }
 
@@ -296,6 +302,9 @@ func (d *decoder) mapping(v reflect.Value, limit int) error {
 			_, err := d.s.skip()
 			return err
 		}
+		if err := d.memory.entry(element); err != nil {
+			return err
+		}
 		value := reflect.New(element).Elem()
 		err := d.value(value, maxElements)
 		v.SetMapIndex(name, value)
@@ -306,6 +315,9 @@ func (d *decoder) mapping(v reflect.Value, limit int) error {
 // custom hands a value to its type's own UnmarshalJSON.
 func (d *decoder) custom(v reflect.Value) error {
 	raw, err := d.s.skip()
+	if err == nil && v.Kind() == reflect.Map {
+		err = d.memory.take(smallMap)
+	}
 	if err != nil {
 		return err
 	}

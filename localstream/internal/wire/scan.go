@@ -96,23 +96,22 @@ func (s *scanner) raw() (text []byte, escaped bool, err error) {
 	if err := s.expect('"'); err != nil {
 		return nil, false, err
 	}
-	start := s.i
+	start, quote := s.i, s.i-1
 	for {
-		n := bytes.IndexByte(s.b[s.i:], '"')
-		if n < 0 {
-			return nil, false, errSyntax
+		if s.i > quote { // else it is still the next one
+			n := bytes.IndexByte(s.b[min(s.i, len(s.b)):], '"')
+			if n < 0 {
+				return nil, false, errSyntax
+			}
+			quote = s.i + n
 		}
-		part := s.b[s.i : s.i+n]
-		esc := bytes.IndexByte(part, '\\')
-		if esc < 0 {
-			s.i += n + 1
-			return s.b[start : s.i-1], escaped, nil
+		escape := bytes.IndexByte(s.b[s.i:quote], '\\')
+		if escape < 0 {
+			s.i = quote + 1
+			return s.b[start:quote], escaped, nil
 		}
 		escaped = true
-		s.i += esc + 2 // the byte behind a backslash ends nothing
-		if s.i > len(s.b) {
-			return nil, false, errSyntax
-		}
+		s.i += escape + 2 // the byte behind a backslash ends nothing
 	}
 }
 

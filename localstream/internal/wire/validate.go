@@ -162,6 +162,9 @@ func (v *violations) element(parent string, f *field, i int, value reflect.Value
 	if direct, ok := value.Addr().Interface().(Direct); ok && direct.Valid() {
 		return
 	}
+	if len(v.texts) == maxViolations {
+		return
+	}
 	inner := &violations{}
 	inner.structure("", value)
 	if len(inner.texts) > 0 {

@@ -242,7 +242,9 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Add(append([]byte{1, 1, 0}, bytes.Repeat([]byte{7, 1}, 100)...))
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		it, err := Decode(stored)
+		var it Item
+		var err error
+		frugal(t, "decoding", len(stored), func() { it, err = Decode(stored) })
 		_, size, err2 := AppendStored(nil, stored)
 		if (err == nil) != (err2 == nil) {
 			t.Fatalf("decoding gives %v, transcoding %v", err, err2)
@@ -264,10 +266,19 @@ func FuzzItemJSON(f *testing.F) {
 	f.Add([]byte(everyKind))
 	f.Add([]byte(`{"a":{"L":[{"L":[{"SS":["a","a"]}]}]}}`))
 	f.Add([]byte(`{"a":{"S":"\ud800"},"a":{"S":"x"}}`))
+	f.Add([]byte(`{"a":{"M":{"b":{"S":"x"},"a":{"NS":["1E125","2"]}}},"b":{"L":[{"M":{"a":{"NULL":true},"a":{"BOOL":false}}}]}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var it Item
-		if json.Unmarshal(data, &it) != nil || it.Problem() != "" {
+		var err error
+		frugal(t, "reading", len(data), func() { err = it.UnmarshalJSON(bytes.TrimSpace(data)) })
+		if !json.Valid(data) { // it is only given what is
 			return
+		}
+		if err != nil || it.Problem() != "" {
+			return
+		}
+		if stored, err := Decode(Encode(nil, it)); err != nil || !EqualItems(it, stored) {
+			t.Fatalf("%s is stored as %v, %v", data, stored, err)
 		}
 		var again Item
 		if err := json.Unmarshal(it.AppendJSON(nil), &again); err != nil || !EqualItems(it, again) {

@@ -261,7 +261,7 @@ func (p *jsonReader) item() (Item, error) {
 	it := Item{}
 	err := p.members(func(name string) error {
 		v, err := p.whole()
-		if _, again := it[name]; !again && len(it) == maxAttributes {
+		if _, again := it[name]; !again && len(it) >= maxAttributes {
 			v, name = Value{Kind: Invalid, Str: msgTooLarge}, "" // sorts before all names
 		}
 		it[name] = v
@@ -419,11 +419,11 @@ func (p *jsonReader) binary() (string, error) {
 	if len(text)%4 != 0 {
 		return "", serialization("Base64 encoded length is expected a multiple of 4 bytes but found: %d", len(text))
 	}
-	raw, err := base64.StdEncoding.Strict().DecodeString(text)
+	p.other, err = base64.StdEncoding.Strict().AppendDecode(p.other[:0], []byte(text))
 	if err != nil {
 		return "", serialization("Invalid last non-pad Base64 character dectected")
 	}
-	return string(raw), nil
+	return string(p.other), nil
 }
 
 func (p *jsonReader) boolean(kind Kind) (Value, error) {

@@ -3,13 +3,20 @@ package attr
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"strings"
 )
 
-// A part is an entry of a map or an element of a set in the reader's out: its bytes, the beginning of which orders it,
-// behind a length.
-type part struct{ from, key, keyEnd, to int32 }
+// A part is an entry of a map or an element of a set in the reader's out: where its bytes begin and end. What orders it
+// is the text with which it begins.
+type part struct{ from, to int32 }
+
+// key is what orders a part.
+func (p *jsonReader) key(e part) []byte {
+	n, size := binary.Uvarint(p.out[e.from:e.to])
+	return p.out[int(e.from)+size:][:n]
+}
 
 // room makes sure that the elements that follow, up to the closing bracket of their collection, fit into parts without
 // its growing: it counts the commas that are theirs.
@@ -49,12 +56,11 @@ func (p *jsonReader) mapping(depth int) (Value, error) {
 	err := p.members(func(name string) error {
 		from := len(p.out)
 		p.out = appendText(p.out, name)
-		keyEnd := len(p.out)
 		wrong, err := p.nested(depth + 1)
 		if invalid != "" || wrong != "" {
 			p.out = p.out[:from]
 		} else {
-			p.parts = append(p.parts, part{int32(from), int32(keyEnd - len(name)), int32(keyEnd), int32(len(p.out))})
+			p.parts = append(p.parts, part{int32(from), int32(len(p.out))})
 		}
 		if invalid == "" {
 			invalid = wrong
@@ -79,19 +85,24 @@ func (p *jsonReader) mapping(depth int) (Value, error) {
 
 // order compares parts by the bytes of their keys.
 func (p *jsonReader) order(a, b part) int {
-	return bytes.Compare(p.out[a.key:a.keyEnd], p.out[b.key:b.keyEnd])
+	return bytes.Compare(p.key(a), p.key(b))
 }
 
 // arrange leaves the parts alone in out from start on, in their order, behind their number.
 func (p *jsonReader) arrange(start int, parts []part) {
-	if !slices.IsSortedFunc(parts, func(a, b part) int { return int(a.from - b.from) }) {
+	end := start
+	for _, e := range parts {
+		if int(e.from) != end {
+			break
+		}
+		end = int(e.to)
+	}
+	if end != len(p.out) {
 		p.other = append(p.other[:0], p.out[start:]...)
 		p.out = p.out[:start]
 		for _, e := range parts {
 			p.out = append(p.out, p.other[int(e.from)-start:int(e.to)-start]...)
 		}
-	} else if len(parts) > 0 && int(parts[len(parts)-1].to) < len(p.out) || len(parts) == 0 {
-		p.out = p.out[:start]
 	}
 	p.counted(start, len(parts))
 }
@@ -112,7 +123,7 @@ func (p *jsonReader) set(kind Kind) (Value, error) {
 		}
 		from := len(p.out)
 		p.out = appendText(p.out, e.Str)
-		p.parts = append(p.parts, part{int32(from), int32(len(p.out) - len(e.Str)), int32(len(p.out)), int32(len(p.out))})
+		p.parts = append(p.parts, part{int32(from), int32(len(p.out))})
 		return err
 	})
 	parts := p.parts[first:]
@@ -152,7 +163,7 @@ func (p *jsonReader) checkSet(kind Kind, parts []part) (invalid string) {
 	order := p.order
 	if kind == NS {
 		order = func(a, b part) int {
-			return CompareNumbers(string(p.out[a.key:a.keyEnd]), string(p.out[b.key:b.keyEnd]))
+			return CompareNumbers(string(p.key(a)), string(p.key(b)))
 		}
 	}
 	slices.SortFunc(parts, order)
@@ -167,16 +178,33 @@ func (p *jsonReader) checkSet(kind Kind, parts []part) (invalid string) {
 		return "Input collection contains duplicates"
 	}
 	slices.SortFunc(parts, func(a, b part) int { return int(a.from - b.from) }) // as they were given
-	given := make([]string, len(parts))
+	return p.duplicates(kind, parts)
+}
+
+// duplicates is the message that repeats a set.
+func (p *jsonReader) duplicates(kind Kind, parts []part) string {
+	var b strings.Builder
+	size := 200
+	for _, e := range parts {
+		size += 2 + base64.StdEncoding.EncodedLen(len(p.key(e)))
+	}
+	b.Grow(size)
+	b.WriteString(msgInvalid + "Input collection [")
 	for i, e := range parts {
-		given[i] = string(p.out[e.key:e.keyEnd])
+		if i > 0 {
+			b.WriteString(", ")
+		}
 		if kind == BS {
-			given[i] = base64.StdEncoding.EncodeToString([]byte(given[i]))
+			p.other = base64.StdEncoding.AppendEncode(p.other[:0], p.key(e))
+			b.Write(p.other)
+		} else {
+			b.Write(p.key(e))
 		}
 	}
-	all := msgInvalid + "Input collection [" + strings.Join(given, ", ") + "]"
-	if kind == BS {
-		return all + "of type BS contains duplicates."
+	if b.WriteByte(']'); kind == BS {
+		b.WriteString("of type BS contains duplicates.")
+	} else {
+		b.WriteString(" contains duplicates.")
 	}
-	return all + " contains duplicates."
+	return b.String()
 }

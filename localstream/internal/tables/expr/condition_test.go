@@ -229,6 +229,11 @@ func FuzzConditions(f *testing.F) {
 	it := parseItem(f, sample)
 	params := Params{Names: map[string]string{"#n": "k"}, Values: attr.Item{":v": attr.String("x")}}
 	f.Fuzz(func(t *testing.T, src string) {
+		frugal(t, "parsing", len(src), func() {
+			_, _ = ParseCondition(src)
+			_, _ = ParseUpdate(src)
+			_, _ = ParseProjection(src)
+		})
 		if c, err := ParseCondition(src); err == nil {
 			if b, err := c.Bind(params); err == nil {
 				b.Match(it)

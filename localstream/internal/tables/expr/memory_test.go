@@ -6,6 +6,18 @@ import (
 	"testing"
 )
 
+// frugal fails the test if f, which reads size bytes, allocates more than four times that and a MiB.
+func frugal(t *testing.T, what string, size int, f func()) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	if used, bound := after.TotalAlloc-before.TotalAlloc, 4*uint64(size)+1<<20; used > bound {
+		t.Errorf("%s: %d bytes of input took %d bytes of memory, want at most %d", what, size, used, bound)
+	}
+}
+
 func TestParsingTakesMemoryInProportion(t *testing.T) {
 	for name, src := range map[string]string{
 		"parentheses": strings.Repeat("(", 1<<20),
@@ -20,13 +32,7 @@ func TestParsingTakesMemoryInProportion(t *testing.T) {
 			"update":     func(s string) error { _, err := ParseUpdate("SET a = " + s); return err },
 			"projection": func(s string) error { _, err := ParseProjection(s); return err },
 		} {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			_ = parse(src)
-			runtime.ReadMemStats(&after)
-			if got, bound := after.TotalAlloc-before.TotalAlloc, uint64(4*len(src)+1<<20); got > bound {
-				t.Errorf("%s as a %s: %d bytes allocate %d, want at most %d", name, kind, len(src), got, bound)
-			}
+			frugal(t, name+" as a "+kind, len(src), func() { _ = parse(src) })
 		}
 	}
 }

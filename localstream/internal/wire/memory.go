@@ -1,0 +1,62 @@
+package wire
+
+import (
+	"errors"
+	"reflect"
+)
+
+// memory is what may still be allocated for the structure of a request: a few bytes of input can stand for much more,
+// such as an empty element of a list. No request that an operation would do comes near its end.
+type memory int64
+
+// What memory is made of: a fixed part, and so much for each byte of the request.
+const (
+	memoryBase    = 512 << 10
+	memoryPerByte = 2
+
+	// smallMap is what a map of few elements takes, entryCost what an entry takes beside its value.
+	smallMap  = 400
+	entryCost = 64
+)
+
+func memoryFor(body []byte) memory { return memory(memoryBase + memoryPerByte*len(body)) }
+
+var errMemory = errors.New("wire: the request takes too much memory for its size")
+
+// take uses up size bytes.
+func (m *memory) take(size uintptr) error {
+	if *m -= memory(size); *m < 0 {
+		return errMemory
+	}
+	return nil
+}
+
+// Lists begin with room for firstElements, and double.
+const firstElements = 4
+
+// begin makes v an empty list.
+func (m *memory) begin(v reflect.Value) error {
+	if err := m.take(firstElements * v.Type().Elem().Size()); err != nil {
+		return err
+	}
+	v.Set(reflect.MakeSlice(v.Type(), 0, firstElements))
+	return nil
+}
+
+// extend adds an element to the list v and returns it.
+func (m *memory) extend(v reflect.Value) (reflect.Value, error) {
+	n := v.Len()
+	if n == v.Cap() {
+		if err := m.take(2 * uintptr(n) * v.Type().Elem().Size()); err != nil {
+			return reflect.Value{}, err
+		}
+		v.Grow(n)
+	}
+	v.SetLen(n + 1)
+	e := v.Index(n)
+	e.SetZero()
+	return e, nil
+}
+
+// entry pays for an entry of a map with values of a type.
+func (m *memory) entry(value reflect.Type) error { return m.take(2*value.Size() + entryCost) }
