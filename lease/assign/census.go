@@ -263,7 +263,7 @@ func (c *Census) readMembers(r *Round, tallies map[string]*tally, wall time.Time
 			is.living = false
 		case is.ignored, quiet > memberLife, is.away > 0, failing(m):
 			is.living = false
-		case is.living && silent(tallies[m.Worker]): // lives as far as is known, and is given nothing
+		case is.living && silent(tallies[m.Worker], quiet): // lives as far as is known, and is given nothing
 		default:
 			if !is.living {
 				is.living, is.born = true, r.now
@@ -316,8 +316,11 @@ func (is *sighting) judge(t *tally, changed bool, quiet time.Duration) {
 }
 
 // silent says that a worker with leases has renewed none of them for longer than a live one would take: it is given
-// nothing more until it does.
-func silent(t *tally) bool { return t != nil && t.silent >= 0.6 }
+// nothing more until it does, or writes after all of them have expired.
+func silent(t *tally, quiet time.Duration) bool {
+	reborn := t != nil && t.expired == t.has && quiet <= t.overdue
+	return t != nil && t.silent >= 0.6 && !reborn
+}
 
 // failing says, as KCL does, that a worker whose last capture of a metric failed is given nothing.
 func failing(m lease.Member) bool {

@@ -173,6 +173,21 @@ func TestAWorkerThatLetsAllItsLeasesExpireIsDeadUntilItWrites(t *testing.T) {
 	}
 }
 
+func TestAWorkerThatWroteAfterItsLeasesExpiredLives(t *testing.T) {
+	w := newWatchman()
+	w.item("a", w.wall)
+	w.row("s", "a", "", 1)
+	w.after(0)
+	w.after(9 * time.Second)
+	w.item("a", w.wall)
+	if got := alive(w.after(2 * time.Second)); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("when it had just written: %v", got)
+	}
+	if got := alive(w.after(2 * time.Second)); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("a little later: %v", got)
+	}
+}
+
 func TestAWorkerThatWritesAndRenewsNothingHasToWriteMoreOftenEachTime(t *testing.T) {
 	w := newWatchman()
 	w.c.Duration = 2 * time.Second
