@@ -29,6 +29,16 @@ type Config struct {
 	// table.
 	Streams []Stream
 
+	// StreamsFunc, if set, names the streams in place of Streams. It is asked at the start and about each minute: the
+	// application begins with a new stream where From or Start says, and leaves one that is not named any more; its
+	// leases stay, so that it is taken up again where it was left, for as long as FormerStreams says. All workers of the
+	// application must be given the same streams.
+	StreamsFunc func(ctx context.Context) ([]Stream, error)
+
+	// FormerStreams is for how long the leases of a stream are kept that StreamsFunc does not name any more; at least a
+	// minute, 0 is for ever.
+	FormerStreams time.Duration
+
 	// Leases is the table that the fleet shares: lease/dynamo, or lease/memory for one process without a table.
 	Leases lease.Store
 
@@ -175,8 +185,11 @@ func (c Config) validate() error {
 	if n := len(c.Application); n < 1 || n > 128 {
 		bad("Application", "has %d bytes; want a name of 1 to 128", n)
 	}
-	if len(c.Streams) == 0 {
-		bad("Streams", "is empty; want at least one stream")
+	if (len(c.Streams) == 0) == (c.StreamsFunc == nil) {
+		bad("Streams", "has %d streams and StreamsFunc is set: %t; want at least one stream, or StreamsFunc", len(c.Streams), c.StreamsFunc != nil)
+	}
+	if c.FormerStreams != 0 && (c.FormerStreams < time.Minute || c.StreamsFunc == nil) {
+		bad("FormerStreams", "is %v; want 0 for ever, or with StreamsFunc at least 1m", c.FormerStreams)
 	}
 	names := map[string]bool{}
 	for i, s := range c.Streams {
@@ -195,10 +208,12 @@ func (c Config) validate() error {
 	if c.NewProcessor == nil {
 		bad("NewProcessor", "is nil; want a function such as worker.Stateless gives")
 	}
-	switch c.Start.Kind() {
-	case record.KindTrimHorizon, record.KindLatest, record.KindAtTimestamp:
-	default:
-		bad("Start", "is %v; want TRIM_HORIZON, LATEST or AT_TIMESTAMP", c.Start)
+	for _, at := range c.starts() {
+		switch at.Kind() {
+		case record.KindTrimHorizon, record.KindLatest, record.KindAtTimestamp:
+		default:
+			bad("Start", "is %v; want TRIM_HORIZON, LATEST or AT_TIMESTAMP", at)
+		}
 	}
 	if n := len(c.WorkerID); n > 256 {
 		bad("WorkerID", "has %d bytes; want 1 to 256", n)

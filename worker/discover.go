@@ -157,8 +157,10 @@ func (d *discovery) claim(row lease.Lease) bool {
 	switch {
 	case row.Owner != w.cfg.WorkerID: // the index is behind
 		return false
-	case row.Finished(), w.source(row.Stream) == nil:
+	case row.Finished():
 		d.idle[key] = true
+		return false
+	case w.source(row.Stream) == nil:
 		return false
 	case row.CheckpointOwner != "" && row.CheckpointOwner != w.cfg.WorkerID: // its holder is not done yet
 		return false

@@ -15,12 +15,12 @@ import (
 // mine is the rows of the streams that this worker reads. Rows of the other modality mean that the table belongs to an
 // application that reads one stream where this one reads several, or the other way round.
 func (w *Worker) mine(rows []lease.Lease) ([]lease.Lease, error) {
-	several := len(w.sources) > 1
+	several := w.cfg.several()
 	kept := rows[:0]
 	for _, row := range rows {
 		if (row.Stream != "") != several {
-			return nil, fmt.Errorf("lease %q: the table holds leases of an application that reads %s, but Config.Streams has %d; "+
-				"an application cannot change between the two on one table", row.Key, oneOrSeveral(!several), len(w.sources))
+			return nil, fmt.Errorf("lease %q: the table holds leases of an application that reads %s, but this worker is to read %s; "+
+				"an application cannot change between the two on one table", row.Key, oneOrSeveral(!several), oneOrSeveral(several))
 		}
 		if w.source(row.Stream) != nil {
 			kept = append(kept, row)
@@ -34,16 +34,6 @@ func oneOrSeveral(several bool) string {
 		return "several streams"
 	}
 	return "one stream"
-}
-
-// source is the stream that rows with this identifier belong to, nil if this worker does not read it.
-func (w *Worker) source(rowStream string) *source {
-	for _, s := range w.sources {
-		if s.rowStream == rowStream {
-			return s
-		}
-	}
-	return nil
 }
 
 func (w *Worker) tenure(key string) *tenure {

@@ -150,7 +150,7 @@ func (t *tenure) startPosition(ctx context.Context, parents []lease.Lease) (reco
 			return p, nil
 		}
 	}
-	return shardsync.StartPosition(t.keeper.Lease(), parents, t.w.cfg.Start), nil
+	return shardsync.StartPosition(t.keeper.Lease(), parents, t.stream.start), nil
 }
 
 // close ends the session's context and waits for its goroutines, unless the worker ends without them.

@@ -22,6 +22,7 @@ const syncEvery = 30 * time.Second
 // syncLoop makes the lease rows that are missing, at the start and then from time to time, and deletes those that nobody
 // needs any more. That is the leader's duty; where there is none it is everybody's.
 func (w *Worker) syncLoop(ctx context.Context) {
+	former := formerStreams{}
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if w.duty().Led && !w.election.Leading() {
@@ -32,7 +33,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 			continue
 		}
 		pause := w.clock.Jitter(syncEvery)
-		if err := w.syncAll(ctx); err != nil && ctx.Err() == nil {
+		if err := w.syncAll(ctx, former); err != nil && ctx.Err() == nil {
 			failed++
 			w.log.Warn("survived", zap.Error(brief(err)))
 			w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)
@@ -40,20 +41,25 @@ func (w *Worker) syncLoop(ctx context.Context) {
 		} else {
 			failed = 0
 		}
-		_ = w.clock.Sleep(ctx, pause) // ctx is looked at next
+		w.pauseFor(ctx, pause, w.pokeSync, nil)
 	}
 }
 
-func (w *Worker) syncAll(ctx context.Context) error {
+func (w *Worker) syncAll(ctx context.Context, former formerStreams) error {
 	rows, err := w.listLeases(ctx)
 	if err != nil {
 		return fmt.Errorf("sync shards: %w", err)
 	}
+	var errs []error
+	for _, row := range former.expired(w, rows) {
+		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !raced(err) {
+			errs = append(errs, fmt.Errorf("delete the lease %s of a stream that is not read any more: %w", row.Key, err))
+		}
+	}
 	if rows, err = w.mine(rows); err != nil {
 		return fmt.Errorf("sync shards: %w", err)
 	}
-	var errs []error
-	for _, src := range w.sources {
+	for _, src := range w.readStreams() {
 		if err := w.syncStream(ctx, src, rows); err != nil {
 			errs = append(errs, fmt.Errorf("sync shards of %s: %w", src.Name(), err))
 		}
@@ -106,13 +112,13 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 	}
 	at := record.Position{}
 	if len(own) == 0 {
-		at = w.cfg.Start
+		at = src.start
 	}
 	shards, now, err := w.listShards(ctx, src, at)
 	if err != nil {
 		return err
 	}
-	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: w.cfg.Start, Now: now})
+	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: src.start, Now: now})
 	if len(own) > 0 && len(missing) > 0 {
 		if missing, err = w.openAtStart(ctx, src, missing); err != nil {
 			return err

@@ -174,6 +174,7 @@ func (t *tenure) move() {
 		return
 	case <-t.keeper.Wanted():
 	case <-t.evict:
+	case <-t.stream.gone:
 	case <-t.w.stopping:
 	}
 	close(t.moving)
@@ -206,7 +207,7 @@ func (t *tenure) release() {
 	defer cancel()
 	t.storeMark(ctx)
 	next := ""
-	if row := t.keeper.Lease(); row.CheckpointOwner == "" { // else whoever asked gets it
+	if row := t.keeper.Lease(); row.CheckpointOwner == "" && !t.stream.left() { // else whoever asked gets it, or nobody
 		next = t.w.roomiest(ctx)
 	}
 	if err := t.keeper.Release(ctx, next); err != nil && t.ctx.Err() == nil {

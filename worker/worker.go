@@ -48,6 +48,7 @@ type Worker struct {
 	elected      event                          // who leads or watches may have changed
 	pokeLead     chan struct{}                  // one slot: assign now
 	pokeDiscover chan struct{}                  // one slot: look for leases now
+	pokeSync     chan struct{}                  // one slot: compare shards and rows now
 	surveying    chan struct{}                  // one place
 	reading      chan struct{}                  // readsAtOnce places
 	stopping     chan struct{}                  // closed when Run's context has ended
@@ -74,13 +75,6 @@ type Worker struct {
 	left    []error // processors that had to be left behind
 }
 
-// A source is one of the worker's streams with its identity.
-type source struct {
-	Stream
-	identity  Identity
-	rowStream string // the stream's identifier in lease rows: "" where the application reads one stream only
-}
-
 // New checks cfg and makes a worker. The error lists every field that is missing or out of range. It does no I/O.
 func New(cfg Config) (*Worker, error) {
 	cfg = cfg.withDefaults()
@@ -90,7 +84,7 @@ func New(cfg Config) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
-		seed: cfg.Clock.Uint64(), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1),
+		seed: cfg.Clock.Uint64(), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
 		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
@@ -144,6 +138,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.start(func() { w.discoverLoop(ctx) })
 	loops.start(func() { w.takeLoop(ctx) })
 	loops.start(func() { w.migrateLoop(ctx) })
+	loops.start(func() { w.streamsLoop(ctx) })
 	loops.start(func() { w.cfg.Metrics.Run(ctx) })
 	<-ctx.Done()
 	return w.drain(&loops, &election, endElection)
@@ -158,21 +153,7 @@ func (w *Worker) prepare(ctx context.Context) error {
 	if err := w.retryStart(ctx, "join the fleet", func() error { return w.joinFleet(ctx) }); err != nil {
 		return err
 	}
-	for _, s := range w.cfg.Streams {
-		src := &source{Stream: s}
-		err := w.retryStart(ctx, "identify stream "+s.Name(), func() (err error) {
-			src.identity, err = s.Identify(ctx)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		if len(w.cfg.Streams) > 1 {
-			src.rowStream = fmt.Sprintf("%s:%s:%d", src.identity.Account, src.identity.Name, src.identity.Epoch)
-		}
-		w.sources = append(w.sources, src)
-	}
-	return nil
+	return w.prepareStreams(ctx)
 }
 
 // startAttempts is how often a first step is tried: with back-off that makes about half a minute.

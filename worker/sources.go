@@ -1,0 +1,210 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// A source is one of the worker's streams with its identity.
+type source struct {
+	Stream
+	identity  Identity
+	rowStream string // the stream's identifier in lease rows: "" where the application reads one stream only
+	start     record.Position
+	gone      chan struct{} // closed when the application reads the stream no more
+}
+
+// left reports whether the application reads the stream no more.
+func (s *source) left() bool {
+	select {
+	case <-s.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// startsAt is a stream with a start position of its own.
+type startsAt struct {
+	Stream
+	at record.Position
+}
+
+// From gives a stream a start position of its own, in place of Config.Start: record.TrimHorizon, record.Latest or
+// record.AtTimestamp.
+func From(s Stream, at record.Position) Stream { return startsAt{s, at} }
+
+// startOf is where an application without leases for s begins.
+func (c *Config) startOf(s Stream) record.Position {
+	if own, ok := s.(startsAt); ok {
+		return own.at
+	}
+	return c.Start
+}
+
+// starts are all start positions.
+func (c *Config) starts() []record.Position {
+	at := []record.Position{c.Start}
+	for _, s := range c.Streams {
+		if own, ok := s.(startsAt); ok {
+			at = append(at, own.at)
+		}
+	}
+	return at
+}
+
+// several reports whether lease rows name their stream.
+func (c *Config) several() bool { return len(c.Streams) > 1 || c.StreamsFunc != nil }
+
+// streamsEvery is the time between two questions of which streams there are, as in Java KCL.
+const streamsEvery = time.Minute
+
+// prepareStreams asks each stream who it is.
+func (w *Worker) prepareStreams(ctx context.Context) error {
+	streams := w.cfg.Streams
+	if w.cfg.StreamsFunc != nil {
+		err := w.retryStart(ctx, "list streams", func() (err error) {
+			streams, err = w.cfg.StreamsFunc(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, s := range streams {
+		err := w.retryStart(ctx, "identify stream "+s.Name(), func() error { return w.addStream(ctx, s) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addStream makes s one of the worker's.
+func (w *Worker) addStream(ctx context.Context, s Stream) error {
+	src := &source{Stream: s, start: w.cfg.startOf(s), gone: make(chan struct{})}
+	var err error
+	if src.identity, err = s.Identify(ctx); err != nil {
+		return err
+	}
+	if w.cfg.several() {
+		src.rowStream = fmt.Sprintf("%s:%s:%d", src.identity.Account, src.identity.Name, src.identity.Epoch)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if i := slices.IndexFunc(w.sources, func(o *source) bool { return o.rowStream == src.rowStream }); i < 0 {
+		w.sources = append(slices.Clone(w.sources), src)
+	}
+	return nil
+}
+
+// streamsLoop asks from time to time which streams there are.
+func (w *Worker) streamsLoop(ctx context.Context) {
+	if w.cfg.StreamsFunc == nil {
+		return
+	}
+	for w.clock.Sleep(ctx, w.clock.Jitter(streamsEvery)) == nil {
+		if err := w.followStreams(ctx); err != nil && ctx.Err() == nil {
+			w.trouble(fmt.Errorf("follow the streams: %w", err))
+		}
+	}
+}
+
+// followStreams begins with new streams and leaves those that are not named any more.
+func (w *Worker) followStreams(ctx context.Context) error {
+	streams, err := w.cfg.StreamsFunc(ctx)
+	if err != nil {
+		return fmt.Errorf("list streams: %w", err)
+	}
+	named := map[string]bool{}
+	for _, s := range streams {
+		named[s.Name()] = true
+		if w.sourceNamed(s.Name()) != nil {
+			continue
+		}
+		if err := w.addStream(ctx, s); err != nil {
+			w.trouble(fmt.Errorf("identify stream %s: %w", s.Name(), err))
+			continue
+		}
+		w.log.Info("stream added", zap.String("stream", s.Name()))
+		poke(w.pokeSync)
+	}
+	w.mu.Lock()
+	kept := make([]*source, 0, len(w.sources))
+	for _, s := range w.sources {
+		if named[s.Name()] {
+			kept = append(kept, s)
+			continue
+		}
+		close(s.gone)
+		w.log.Info("stream left", zap.String("stream", s.Name()))
+	}
+	w.sources = kept
+	w.mu.Unlock()
+	return nil
+}
+
+// readStreams are the streams that the worker reads now. The slice is not changed any more.
+func (w *Worker) readStreams() []*source {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sources
+}
+
+// source is the stream that rows with this identifier belong to, nil if this worker does not read it.
+func (w *Worker) source(rowStream string) *source {
+	for _, s := range w.readStreams() {
+		if s.rowStream == rowStream {
+			return s
+		}
+	}
+	return nil
+}
+
+func (w *Worker) sourceNamed(name string) *source {
+	for _, s := range w.readStreams() {
+		if s.Name() == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// A formerStreams remembers since when the rows of which stream belong to nothing that the application reads.
+type formerStreams map[string]time.Time
+
+// expired returns the rows that nobody has read for longer than the application keeps them.
+func (f formerStreams) expired(w *Worker, rows []lease.Lease) []lease.Lease {
+	if w.cfg.StreamsFunc == nil || w.cfg.FormerStreams == 0 {
+		return nil
+	}
+	now, there := w.clock.Now(), map[string]bool{}
+	var old []lease.Lease
+	for _, row := range rows {
+		if w.source(row.Stream) != nil {
+			continue
+		}
+		there[row.Stream] = true
+		since, ok := f[row.Stream]
+		if !ok {
+			since = now
+			f[row.Stream] = now
+		}
+		if now.Sub(since) >= w.cfg.FormerStreams {
+			old = append(old, row)
+		}
+	}
+	for stream := range f {
+		if !there[stream] {
+			delete(f, stream)
+		}
+	}
+	return old
+}
