@@ -8,7 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +30,10 @@ type demonstration struct {
 	out    io.Writer
 	stream aws.Config // the network of everybody but the workers
 	bucket aws.Config
-	events atomic.Int64
+
+	screen  *progress
+	mu      sync.Mutex
+	members []*member
 }
 
 // What the demonstration is made of.
@@ -76,7 +79,19 @@ func demonstrate(ctx context.Context, s *settings, out io.Writer) (ok bool, err 
 	return report.Complete(), nil
 }
 
-func (d *demonstration) say(format string, args ...any) { fmt.Fprintf(d.out, format+"\n", args...) }
+func (d *demonstration) say(format string, args ...any) { d.screen.say(format, args...) }
+
+// status is that of the workers which live.
+func (d *demonstration) status() (all []worker.Status) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, m := range d.members {
+		if !m.cut.Load() {
+			all = append(all, m.worker.Status())
+		}
+	}
+	return all
+}
 
 // play feeds the stream while two workers archive it.
 func (d *demonstration) play(ctx context.Context) error {
@@ -86,6 +101,8 @@ func (d *demonstration) play(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.screen = newProgress(d.out, d.status)
+	defer d.screen.stop()
 	shards := int32(demoShards)
 	if _, err := d.kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: aws.String(demoStream), ShardCount: &shards}); err != nil {
 		return fmt.Errorf("create the stream: %w", err)
@@ -236,9 +253,13 @@ func (m *member) start(ctx context.Context, fail context.CancelCauseFunc) error 
 	if err != nil {
 		return err
 	}
-	if m.worker, err = c.newWorker(zap.Must(zap.NewDevelopment(zap.IncreaseLevel(zap.WarnLevel))), worker.Hooks{}); err != nil {
+	c.config.Hooks = m.d.screen.hooks()
+	if m.worker, err = c.newWorker(zap.NewNop(), worker.Hooks{}); err != nil {
 		return err
 	}
+	m.d.mu.Lock()
+	m.d.members = append(m.d.members, m)
+	m.d.mu.Unlock()
 	ctx, m.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(m.ended)
@@ -284,6 +305,3 @@ func (w wire) Do(r *http.Request) (*http.Response, error) {
 	}
 	return resp, err
 }
-
-// short is a name of a shard for people.
-func short(shard string) string { return strings.TrimPrefix(shard, "shardId-") }

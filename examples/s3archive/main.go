@@ -70,6 +70,8 @@ func run(ctx context.Context, s *settings, out io.Writer) (ok bool, err error) {
 		return false, err
 	}
 	switch {
+	case s.redrive:
+		return true, c.redrive(ctx, out)
 	case s.verify:
 		return c.verify(ctx, out)
 	default:

@@ -215,3 +215,6 @@ func nameOf(text string) error {
 	}
 	return nil
 }
+
+// defaults are the settings without any flag.
+func (s *settings) defaults() { s.flags(flag.NewFlagSet("", flag.ContinueOnError)) }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,16 +42,27 @@ func (c *connection) newWorker(log *zap.Logger, hooks worker.Hooks) (*worker.Wor
 
 // work archives until ctx ends.
 func (c *connection) work(ctx context.Context, out io.Writer) error {
-	log, err := zap.NewProduction()
+	var w atomic.Pointer[worker.Worker]
+	screen := newProgress(out, func() []worker.Status {
+		if w := w.Load(); w != nil {
+			return []worker.Status{w.Status()}
+		}
+		return nil
+	})
+	defer screen.stop()
+	log, err := screen.logger()
 	if err != nil {
-		return err
+		return fmt.Errorf("make a logger: %w", err)
 	}
 	if err := c.prepare(ctx, log); err != nil {
 		return err
 	}
-	w, err := c.newWorker(log, worker.Hooks{})
+	c.config.Hooks = screen.hooks()
+	made, err := c.newWorker(log, worker.Hooks{})
 	if err != nil {
 		return err
 	}
-	return w.Run(ctx)
+	w.Store(made)
+	screen.say("%s archives %s into %s, as %s", c.s.application(), c.s.stream, c.s.bucket, made.ID())
+	return made.Run(ctx)
 }
