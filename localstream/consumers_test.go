@@ -195,3 +195,22 @@ func TestConsumersAndTheirTagsOutliveARestart(t *testing.T) {
 		}
 	})
 }
+
+func TestOnDemandStreamsOfACommittedAccountHaveFiftyConsumers(t *testing.T) {
+	bubble(t, localstream.Options{}, func(t *testing.T, c *client) {
+		if err := c.createOnDemand(kinesis.CreateStreamInput{StreamName: quakes}); err != nil {
+			t.Fatal(err)
+		}
+		fill := func(most int) {
+			t.Helper()
+			for i := len(c.consumers(100)); i < most; i++ {
+				c.register(fmt.Sprint("consumer-", i))
+			}
+			_, err := c.tryRegister("one-more")
+			wantError(t, err, "LimitExceededException", fmt.Sprintf("Limit of %d consumers exceeded for stream quakes under account 000000000000.", most))
+		}
+		fill(20)
+		c.commit(types.MinimumThroughputBillingCommitmentInputStatusEnabled)
+		fill(50)
+	})
+}

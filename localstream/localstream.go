@@ -64,6 +64,9 @@ type Options struct {
 	Fault func(Call) Fault
 	// Faults are rules to start with for what goes wrong; see SetFaults.
 	Faults []Rule
+	// ReshardEvery is the time between reshards that nobody asked for: each splits or merges shards of every stream that
+	// is provisioned and ACTIVE. 0 means none.
+	ReshardEvery time.Duration
 	// ClockOffset is added to the server's time, as if its clock, or the client's, were set wrong.
 	ClockOffset time.Duration
 }
@@ -149,6 +152,15 @@ func (s *Server) start() error {
 	}
 	s.handler = wire.NewHandler(o, streams.Wire(), s.tables.Wire())
 	s.tasks.Go(func() { _ = streams.Run(s.life) })
+	if every := s.o.ReshardEvery; every > 0 {
+		s.tasks.Go(func() {
+			for s.o.Clock.Sleep(s.life, every) == nil {
+				if err := streams.Stir(s.life); err != nil && s.life.Err() == nil {
+					s.o.Logger.Error("reshards failed", zap.Error(err))
+				}
+			}
+		})
+	}
 	return nil
 }
 

@@ -395,3 +395,34 @@ func TestShardIDsAreReadBeforeTheStreamIsLookedFor(t *testing.T) {
 		}
 	})
 }
+
+func TestReshardsOnAScheduleLoseNothingAndKeepTheNumberOfShards(t *testing.T) {
+	bubble(t, localstream.Options{ReshardEvery: time.Minute}, func(t *testing.T, c *client) {
+		c.create(2)
+		onDemand := &types.StreamModeDetails{StreamMode: types.StreamModeOnDemand}
+		if _, err := c.CreateStream(t.Context(), &kinesis.CreateStreamInput{StreamName: aws.String("clicks"), StreamModeDetails: onDemand}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 10 {
+			c.put(10*i, 10)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			if open := checkCover(t, c.shards()); open != 3-i%2 {
+				t.Fatalf("%d open shards after %d reshards", open, i+1)
+			}
+		}
+		n := 0
+		shards := c.shards()
+		for i := range shards {
+			records, _ := c.all(i, 1000)
+			n += len(records)
+		}
+		if n != 100 || len(shards) != 2+5*3 {
+			t.Errorf("%d of 100 records in %d shards", n, len(shards))
+		}
+		out, err := c.ListShards(t.Context(), &kinesis.ListShardsInput{StreamName: aws.String("clicks")})
+		if err != nil || len(out.Shards) != 4 {
+			t.Errorf("the on-demand stream has %+v, %v", out, err)
+		}
+	})
+}

@@ -106,6 +106,7 @@ func TestBadCommandLinesAreRefusedInOneLine(t *testing.T) {
 		{"serve -memory -tls -tls-cert x", 2, "only one of -tls-cert and -tls-key given; want both or none"},
 		{"serve -memory -tls-cert x -tls-key y", 2, "-tls-cert without -tls; want both"},
 		{"serve -memory -addr 127.0.0.1:0 -tls -tls-cert /dev/null -tls-key /dev/null", 1, "-tls-cert /dev/null, -tls-key /dev/null: "},
+		{"serve -memory -reshard-every -1s", 2, "-reshard-every -1s; want 0 or more"},
 		{"serve -memory extra", 2, `argument "extra"; want flags only`},
 		{"serve -memory -addr 4567", 2, `-addr "4567"; want host:port`},
 		{"serve -memory -addr 0.0.0.0:4567", 2, "-addr 0.0.0.0:4567 can be reached from other machines, and signatures are not verified; want a loopback address, -sigv4 verify, or -insecure"},

@@ -35,6 +35,7 @@ type config struct {
 	account    string
 	transition time.Duration
 	offset     time.Duration
+	reshard    time.Duration
 	sigv4      string
 	keys       string
 	insecure   bool
@@ -58,6 +59,7 @@ func serve(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	f.IntVar(&c.shards, "shards", 0, "open `shards` that the account may have; 0 is 20,000")
 	f.DurationVar(&c.transition, "transition", 0, "how `long` streams and tables stay CREATING, UPDATING and DELETING")
 	f.StringVar(&c.faults, "faults", "", "JSON `file` of fault rules to start with; later: PUT /_localstream/faults")
+	f.DurationVar(&c.reshard, "reshard-every", 0, "split or merge shards of every provisioned stream each `duration`; 0 is never")
 	f.DurationVar(&c.offset, "clock-offset", 0, "`duration` by which the server's clock is fast, or with a minus slow")
 	f.StringVar(&c.region, "region", "us-east-1", "AWS `region` to be")
 	f.StringVar(&c.account, "account", "000000000000", "AWS account `id` to be")
@@ -92,6 +94,8 @@ func (c *config) validate() error {
 		return fmt.Errorf("%w: no -data given; want a directory, or -memory", errUsage)
 	case c.transition < 0:
 		return fmt.Errorf("%w: -transition %v; want 0 or more", errUsage, c.transition)
+	case c.reshard < 0:
+		return fmt.Errorf("%w: -reshard-every %v; want 0 or more", errUsage, c.reshard)
 	case c.sigv4 != "present" && c.sigv4 != "verify":
 		return fmt.Errorf("%w: -sigv4 %q; want present or verify", errUsage, c.sigv4)
 	case c.sigv4 == "present" && c.keys != "":
@@ -132,7 +136,7 @@ func (c *config) allowed() (l localstream.Limits, ok bool) {
 func (c *config) options(stderr io.Writer) (localstream.Options, error) {
 	o := localstream.Options{
 		Memory: c.memory, Logger: c.logger(stderr), Region: c.region, Account: c.account,
-		Transition: c.transition, ClockOffset: c.offset,
+		Transition: c.transition, ClockOffset: c.offset, ReshardEvery: c.reshard,
 	}
 	o.Limits, _ = c.allowed() // validated
 	if c.hosts != "" {

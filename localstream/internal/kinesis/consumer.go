@@ -14,6 +14,7 @@ import (
 // Quotas of registered consumers.
 const (
 	maxConsumers         = 20 // of a stream
+	maxAdvantage         = 50 // of an on-demand stream while the account is committed to a minimum of throughput
 	maxCreatingConsumers = 5  // of a stream at a time
 )
 

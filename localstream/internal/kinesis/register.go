@@ -56,15 +56,19 @@ func (s *Service) registerStreamConsumer(ctx context.Context, in *registerStream
 	return out, nil
 }
 
-// roomForConsumer refuses a name that is taken, and more consumers than a stream may have.
+// roomForConsumer refuses a name that is taken, and more consumers than a stream may have. It runs on the store's writer.
 func (s *Service) roomForConsumer(st *stream, name string, now time.Time) error {
 	if _, taken := st.consumer(now, consumerName{name: name}.is); taken {
 		return wire.Errorf(resourceInUse, "Consumer %s under stream %s, account %s already exists.", name, st.Name, s.o.Account)
 	}
+	most := maxConsumers
+	if st.Mode == onDemand && s.latestAccount.committed(now) {
+		most = maxAdvantage
+	}
 	all, pending := st.consumers(now)
 	switch {
-	case all >= maxConsumers:
-		return wire.Errorf(limitExceeded, "Limit of %d consumers exceeded for stream %s under account %s.", maxConsumers, st.Name, s.o.Account)
+	case all >= most:
+		return wire.Errorf(limitExceeded, "Limit of %d consumers exceeded for stream %s under account %s.", most, st.Name, s.o.Account)
 	case pending >= maxCreatingConsumers:
 		return wire.Errorf(limitExceeded, "Limit of %d concurrent RegisterStreamConsumer requests exceeded for stream %s under account %s.", maxCreatingConsumers, st.Name, s.o.Account)
 	}
