@@ -49,7 +49,7 @@ func (t *trial) start(ctx context.Context, f *fleet.Fleet, name string) (*fleet.
 
 // run starts a fleet, waits until it is even, and lets the scenario happen.
 func (t *trial) run(ctx context.Context) error {
-	f, err := t.c.site.NewFleet(ctx, fleet.Config{Name: t.name, Shards: t.r.shards, Fault: t.c.fault, Say: t.c.detail})
+	f, err := t.c.site.NewFleet(ctx, fleet.Config{Name: t.name, Shards: t.r.shards, Fault: t.c.fault, Say: t.c.detail, Watch: t.c.verbose})
 	if err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	Fault string
 	// Say is told what happens; nil is silent.
 	Say func(format string, args ...any)
+	// Watch tells each change of the leader and of the leases' owners as well.
+	Watch bool
 }
 
 // A Fleet is one application and its stream, into which records flow from NewFleet to Finish.
@@ -38,6 +40,7 @@ type Fleet struct {
 	folder   string
 	producer *producer
 	began    time.Time
+	unwatch  func()
 
 	mu      sync.Mutex
 	workers []*Worker
@@ -58,7 +61,10 @@ func (s *Site) NewFleet(ctx context.Context, c Config) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wait for the stream %s: %w", c.Name, err)
 	}
-	f.producer = startProducer(ctx, s.Kinesis, c.Name, c.Shards)
+	f.producer, f.unwatch = startProducer(ctx, s.Kinesis, c.Name, c.Shards), func() {}
+	if c.Watch {
+		f.unwatch = f.startWatch(ctx)
+	}
 	return f, nil
 }
 
@@ -160,6 +166,7 @@ func (f *Fleet) log() ([]check.Batch, error) {
 // Drop ends all that runs without a look at it, after a failure.
 func (f *Fleet) Drop() {
 	_ = f.producer.end()
+	f.unwatch()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, w := range f.workers {

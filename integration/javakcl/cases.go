@@ -52,7 +52,7 @@ type campaign struct {
 func (c *campaign) newFleet(ctx context.Context, name string) (*fleet.Fleet, error) {
 	return c.site.NewFleet(ctx, fleet.Config{
 		Name: "case-" + name, Shards: shards, Lease: c.lease, LeaderLease: c.leaderLease, LeaderHeartbeat: c.leaderHeartbeat,
-		ShardSync: c.shardSync, Fault: c.fault, Say: c.out.detail,
+		ShardSync: c.shardSync, Fault: c.fault, Say: c.out.detail, Watch: c.out.verbose,
 	})
 }
 
