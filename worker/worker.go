@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -84,7 +85,7 @@ func New(cfg Config) (*Worker, error) {
 	w := &Worker{
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
-		seed: cfg.Clock.Uint64(), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
+		seed: seedOf(cfg.Application), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
 		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
@@ -94,6 +95,13 @@ func New(cfg Config) (*Worker, error) {
 		Report: w.trouble, Changed: w.elected.broadcast, Stand: func() bool { return w.duty().Led },
 	})
 	return w, nil
+}
+
+// seedOf is one seed for all workers of an application, so that leaders that overlap decide alike.
+func seedOf(application string) uint64 {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(application)) // never fails
+	return h.Sum64()
 }
 
 // leaderDuration is for how long a leader of long leases may be silent.

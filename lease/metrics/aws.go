@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -20,8 +22,25 @@ const (
 
 var errMetadataLate = errors.New("the metadata service did not answer in time")
 
+// What a machine says of its maker: an EC2 instance names it under Nitro, and begins its ID with ec2 under Xen.
+const (
+	machineVendor = "sys/class/dmi/id/sys_vendor"
+	machineID     = "sys/hypervisor/uuid"
+)
+
+// madeByEC2 says whether the machine may be an EC2 instance, so that no other ever calls the metadata service. KCL calls it
+// everywhere.
+func (r *Reporter) madeByEC2() bool {
+	vendor, _ := fs.ReadFile(r.cfg.Files, machineVendor) // one that is missing says nothing
+	id, _ := fs.ReadFile(r.cfg.Files, machineID)
+	return strings.Contains(string(vendor), "Amazon EC2") || strings.HasPrefix(string(id), "ec2")
+}
+
 // onEC2 says whether the instance metadata service answers.
 func (r *Reporter) onEC2(ctx context.Context) bool {
+	if !r.madeByEC2() {
+		return false
+	}
 	token, err := r.call(ctx, http.MethodPut, imdsToken, "X-aws-ec2-metadata-token-ttl-seconds", "600")
 	if err != nil {
 		return false
