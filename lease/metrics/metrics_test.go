@@ -194,7 +194,7 @@ func TestEverySourceMeasuresAsKCLDoes(t *testing.T) {
 
 func TestASearchThatNobodyAnswersIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := &machine{files: map[string][]string{procStat: procStats}}
+		m := &machine{files: map[string][]string{procStat: procStats, machineVendor: {"Amazon EC2"}}}
 		start := time.Now()
 		New(m.config(KCL)).Run(t.Context())
 		if took := time.Since(start); took != metadataTimeout {
