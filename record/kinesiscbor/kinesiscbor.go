@@ -20,8 +20,6 @@ import (
 	"mime"
 	"net/http"
 	"strings"
-	"sync"
-	"unsafe"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
@@ -174,34 +172,17 @@ func readBody(r io.Reader, length, most int64) ([]byte, error) {
 		return nil, fmt.Errorf("body of %d bytes; want at most %d", length, most)
 	}
 	if length >= 0 {
-		return readExactly(r, int(length))
+		body := make([]byte, length)
+		if _, err := io.ReadFull(r, body); err != nil {
+			return nil, noEOF(err)
+		}
+		return body, nil
 	}
 	body, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(body)) > most {
 		err = fmt.Errorf("body of more than %d bytes", most)
 	}
 	return body, err
-}
-
-// scratch is memory that bodies pass through on their way.
-var scratch = sync.Pool{New: func() any { return new([64 << 10]byte) }}
-
-// readExactly reads n bytes. make would clear the memory first, which for a large body takes as long as filling it; a
-// strings.Builder does not.
-func readExactly(r io.Reader, n int) ([]byte, error) {
-	var b strings.Builder
-	b.Grow(n)
-	piece := scratch.Get().(*[64 << 10]byte)
-	defer scratch.Put(piece)
-	for b.Len() < n {
-		got, err := r.Read(piece[:min(len(piece), n-b.Len())])
-		b.Write(piece[:got])
-		if err != nil && b.Len() < n {
-			return nil, noEOF(err)
-		}
-	}
-	body := b.String()
-	return unsafe.Slice(unsafe.StringData(body), len(body)), nil
 }
 
 // decode reads a whole body into out, with a way of its own for what carries records.
