@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +18,7 @@ import (
 	"github.com/shoal-stream/shoal/examples/s3archive/format"
 	"github.com/shoal-stream/shoal/examples/s3archive/prefix"
 	"github.com/shoal-stream/shoal/lease/memory"
+	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 	"github.com/shoal-stream/shoal/worker/memstream"
 )
@@ -117,6 +120,11 @@ func archive(t *testing.T, cfg Config, stream worker.Stream, during func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	archiveWith(t, a, stream, during)
+}
+
+func archiveWith(t *testing.T, a *Archiver, stream worker.Stream, during func()) {
+	t.Helper()
 	w, err := worker.New(worker.Config{
 		Application: "archive", Streams: []worker.Stream{stream}, Leases: memory.New(), NewProcessor: a.NewProcessor,
 		IdleCall: time.Second,
@@ -188,4 +196,110 @@ func TestLostRequestsAndAnswersAreTriedAgainAndRepeatNothing(t *testing.T) {
 			t.Errorf("stored %d lines %q, want %d", len(got), got, len(want))
 		}
 	})
+}
+
+func TestAFullDiskInTheSpoolIsSaidAndLosesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		stream := memstream.New("s", 1, memstream.Options{})
+		want := put(stream, 200)
+		cfg := config(t, s)
+		cfg.SpoolDir, cfg.MaxRecords = t.TempDir(), 30
+		a, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writes := 0
+		a.write = func(f *os.File, b []byte, at int64) (int, error) {
+			if writes++; writes > 50 && writes < 60 || writes > 100 && writes < 105 {
+				n, _ := f.WriteAt(b[:len(b)/2], at)
+				return n, syscall.ENOSPC
+			}
+			return f.WriteAt(b, at)
+		}
+		archiveWith(t, a, stream, func() {
+			time.Sleep(5 * time.Minute)
+			synctest.Wait()
+		})
+		if got := s.lines(t, cfg.Format, "records/"); !slices.Equal(got, want) {
+			t.Errorf("stored %d lines, want %d", len(got), len(want))
+		}
+		if writes < 213 {
+			t.Errorf("%d writes: the disk was never full", writes)
+		}
+	})
+}
+
+func TestOneBudgetHoldsAllShardsAndLetsThemGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		stream := memstream.New("s", 4, memstream.Options{})
+		cfg := config(t, s)
+		cfg.Budget = 64 << 20
+		cfg.MaxAge = time.Hour
+		full := 0
+		var mu sync.Mutex
+		cfg.Hooks.Full = func(string) { mu.Lock(); defer mu.Unlock(); full++ }
+		a, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := int64(0)
+		for i := range 200 {
+			stream.Put(fmt.Sprint(i), fmt.Appendf(nil, `{"n":%d,"pad":"%s"}`, i, strings.Repeat("x", 800<<10)))
+		}
+		archiveWith(t, a, stream, func() {
+			for range 100 {
+				time.Sleep(100 * time.Millisecond)
+				a.budget.mu.Lock()
+				most = max(most, a.budget.used)
+				a.budget.mu.Unlock()
+			}
+		})
+		if n := len(s.lines(t, cfg.Format, "records/")); n != 200 || full == 0 || most > cfg.Budget {
+			t.Errorf("%d records stored, waited %d times, %d bytes held at most of %d", n, full, most, cfg.Budget)
+		}
+	})
+}
+
+// An aggregate may come in parts; what is not known to be whole stays for the next cut.
+func TestACutNeverDividesAKinesisRecord(t *testing.T) {
+	p := &processor{book: newBook[item](record.TrimHorizon), open: map[string]*volume{}, wake: make(chan struct{}, 1), change: make(chan struct{}), tail: record.TrimHorizon, a: &Archiver{cfg: Config{MaxAge: time.Hour}}}
+	p.holder = newBudget(1 << 30).join(func() {})
+	out := &output{}
+	add := func(seq string, sub uint64, aggregated bool) {
+		p.add(&record.Record{SequenceNumber: record.SequenceNumber(seq), SubSequenceNumber: sub, Aggregated: aggregated}, item{out: out})
+	}
+	cut := func() string {
+		p.ask()
+		if _, _, cut := p.tryCut(); !cut {
+			t.Fatal("no cut")
+		}
+		var all []string
+		for _, e := range p.book.chains[""].flying {
+			all = append(all, e.at.String())
+		}
+		if len(all) > 0 {
+			p.book.settle("", p.book.chains[""].flying[len(all)-1].at)
+		}
+		return strings.Join(all, " ")
+	}
+	add("1", 0, false)
+	add("2", 0, true)
+	add("2", 1, true)
+	if got := cut(); got != "1" {
+		t.Errorf("cut %q, want the record before the aggregate", got)
+	}
+	add("2", 2, true)
+	if got := cut(); got != "" {
+		t.Errorf("cut %q within an aggregate", got)
+	}
+	add("3", 0, true)
+	if got := cut(); got != "2 2/1 2/2" {
+		t.Errorf("cut %q, want the aggregate", got)
+	}
+	p.whole()
+	if got := cut(); got != "3" {
+		t.Errorf("cut %q, want the rest once it is whole", got)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -90,6 +91,7 @@ type Archiver struct {
 	budget  *budget
 	uploads chan struct{} // one token for each object that is being made
 	bodies  sync.Pool
+	write   func(f *os.File, b []byte, at int64) (int, error) // into the spool; a test's disk is full
 }
 
 // New checks cfg. Its error lists every field that is missing or out of range.
@@ -108,7 +110,14 @@ func New(cfg Config) (*Archiver, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
-	return &Archiver{cfg: cfg, budget: newBudget(cfg.Budget), uploads: make(chan struct{}, cfg.Uploads)}, nil
+	if cfg.SpoolDir != "" { // rather now than at the first shard
+		f, err := temporary(cfg.SpoolDir)
+		if err != nil {
+			return nil, fmt.Errorf("archive: %w", err)
+		}
+		f.Close()
+	}
+	return &Archiver{cfg: cfg, budget: newBudget(cfg.Budget), uploads: make(chan struct{}, cfg.Uploads), write: (*os.File).WriteAt}, nil
 }
 
 func (c *Config) check() error {
@@ -165,5 +174,5 @@ func within[T cmp.Ordered](bad func(string, string, ...any), field string, v, lo
 // NewProcessor is for worker.Config. Set IdleCall there, too, to a second or so, when producers aggregate: the silence
 // after the last part of an aggregate tells that it is whole.
 func (a *Archiver) NewProcessor(_ context.Context, s *worker.Shard) (worker.RecordProcessor, error) {
-	return newProcessor(a, s)
+	return newProcessor(a, s), nil
 }

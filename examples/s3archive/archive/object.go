@@ -137,7 +137,7 @@ func (p *processor) encode(f format.Format, entries []entry[item]) (*body, error
 	contents := p.contents(entries)
 	hash := sha256.New()
 	if p.spool != nil {
-		file, err := p.spool.file()
+		file, err := temporary(p.spool.dir)
 		if err != nil {
 			return nil, err
 		}

@@ -56,20 +56,17 @@ type volume struct {
 
 var errFinished = errors.New("the tenure is over")
 
-func newProcessor(a *Archiver, s *worker.Shard) (*processor, error) {
+func newProcessor(a *Archiver, s *worker.Shard) *processor {
 	p := &processor{
 		a: a, shard: s, wake: make(chan struct{}, 1), change: make(chan struct{}),
 		book: newBook[item](s.Start), open: map[string]*volume{}, tail: s.Start,
 	}
 	if a.cfg.SpoolDir != "" {
-		var err error
-		if p.spool, err = newSpool(a.cfg.SpoolDir); err != nil {
-			return nil, err
-		}
+		p.spool = newSpool(a.cfg.SpoolDir, a.write)
 	}
 	p.holder = a.budget.join(func() { p.ask() })
 	s.Go(p.flushes)
-	return p, nil
+	return p
 }
 
 func (p *processor) clock() clock.Clock { return p.a.cfg.Clock }

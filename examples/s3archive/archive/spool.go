@@ -10,7 +10,8 @@ import (
 // A spool keeps contents in files until they are in objects. The files have no names: when the process ends, however it
 // ends, they are gone, and the records come again from the stream.
 type spool struct {
-	dir string
+	dir   string
+	write func(f *os.File, b []byte, at int64) (int, error)
 
 	mu       sync.Mutex
 	segments []*segment // the last one is written to
@@ -34,23 +35,18 @@ type place struct {
 // segmentSize is how much goes into one file before the next begins.
 const segmentSize = 16 << 20
 
-func newSpool(dir string) (*spool, error) {
-	s := &spool{dir: dir}
-	probe, err := s.file()
-	if err != nil {
-		return nil, err
-	}
-	return s, probe.Close()
+func newSpool(dir string, write func(*os.File, []byte, int64) (int, error)) *spool {
+	return &spool{dir: dir, write: write}
 }
 
-// file makes a file without a name.
-func (s *spool) file() (*os.File, error) {
-	f, err := os.CreateTemp(s.dir, "shoal-spool-*")
+// temporary makes a file without a name.
+func temporary(dir string) (*os.File, error) {
+	f, err := os.CreateTemp(dir, "shoal-spool-*")
 	if err != nil {
-		return nil, fmt.Errorf("spool in %s: %w", s.dir, err)
+		return nil, fmt.Errorf("spool in %s: %w", dir, err)
 	}
 	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(fmt.Errorf("spool in %s: %w", s.dir, err), f.Close())
+		return nil, errors.Join(fmt.Errorf("spool in %s: %w", dir, err), f.Close())
 	}
 	return f, nil
 }
@@ -63,7 +59,7 @@ func (s *spool) put(content []byte) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	if _, err := p.segment.file.WriteAt(content, p.at); err != nil {
+	if _, err := s.write(p.segment.file, content, p.at); err != nil {
 		s.free(p)
 		return place{}, fmt.Errorf("spool in %s: %w", s.dir, err)
 	}
@@ -78,7 +74,7 @@ func (s *spool) reserve(size int) (place, error) {
 		return place{}, errSpoolClosed
 	}
 	if n := len(s.segments); n == 0 || s.segments[n-1].size >= segmentSize {
-		f, err := s.file()
+		f, err := temporary(s.dir)
 		if err != nil {
 			return place{}, err
 		}
