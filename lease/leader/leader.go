@@ -50,12 +50,22 @@ type Election struct {
 	mu       sync.Mutex // guards what follows; held around memory only
 	held     lease.Lock // the own lock as last written, zero if there is none
 	sent     time.Time  // when its last successful write was sent
+	tries    []try      // writes of which it is not known whether they were applied
 	seen     lease.Lock // the lock as last read, zero if there was none
 	since    time.Time  // when its version was first seen
 	looked   bool       // at least once
 	proven   bool       // seen's version was seen to change: its owner lived then
 	deputies []string
 }
+
+// A try is a write of the lock that was sent.
+type try struct {
+	lock lease.Lock
+	sent time.Time
+}
+
+// mostTries is how many writes of unknown outcome are remembered, the last ones.
+const mostTries = 16
 
 // New makes an Election. It does no I/O.
 func New(cfg Config) *Election { return &Election{cfg: cfg} }
@@ -126,8 +136,8 @@ func (e *Election) Deputize(workers []string) {
 
 // Run takes part in the election until ctx ends. It does not give the lock up: see Resign.
 func (e *Election) Run(ctx context.Context) {
+	before := e.standing() // across pauses: time alone may change it
 	for failed := 0; ctx.Err() == nil; {
-		before := e.standing()
 		var err error
 		switch {
 		case e.cfg.Stand != nil && !e.cfg.Stand():
@@ -138,8 +148,11 @@ func (e *Election) Run(ctx context.Context) {
 		default:
 			err = e.look(ctx)
 		}
-		if e.standing() != before && e.cfg.Changed != nil {
-			e.cfg.Changed()
+		if now := e.standing(); now != before {
+			before = now
+			if e.cfg.Changed != nil {
+				e.cfg.Changed()
+			}
 		}
 		pause := e.pause()
 		if err != nil && ctx.Err() == nil {
@@ -207,9 +220,10 @@ func (e *Election) look(ctx context.Context) error {
 		e.since, e.proven = now, !first
 	}
 	e.seen, e.looked = seen, true
-	own := seen.Version != "" && seen.Owner == e.cfg.Worker
-	free := seen.Version == "" || seen.Released || now.Sub(e.since) >= e.patience(seen) ||
-		own && (first || seen.Version == e.held.Version) // left from before a restart, or kept through trouble
+	_, kept := e.wrote(seen)                      // in spite of trouble
+	left := first && seen.Owner == e.cfg.Worker   // from before a restart
+	stood := now.Sub(e.since) >= e.patience(seen) // too long
+	free := seen.Version == "" || seen.Released || stood || left || kept
 	e.mu.Unlock()
 	if !free {
 		return nil
@@ -245,58 +259,125 @@ func (e *Election) next() lease.Lock {
 	return lease.Lock{Owner: e.cfg.Worker, Version: version, Duration: e.cfg.Duration.Round(time.Millisecond), Data: said}
 }
 
-// settle notes the outcome of a write. Where it is not known, or the condition failed, the item itself tells: it has the
-// version that was written, or it does not.
+// settle notes the outcome of a write. Where it is not known, or the condition failed, the item itself tells: it has a
+// version that this worker wrote, now or in an attempt before, or it does not.
 func (e *Election) settle(ctx context.Context, next lease.Lock, sent time.Time, err error, what string) error {
-	if err == nil {
+	refused := errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound)
+	switch {
+	case err == nil:
 		e.adopt(next, sent)
 		return nil
-	}
-	if errors.Is(err, lease.ErrThrottled) {
+	case errors.Is(err, lease.ErrThrottled):
 		return fmt.Errorf("%s: %w", what, err)
+	case !refused:
+		e.mu.Lock()
+		e.tries = append(e.tries[max(0, len(e.tries)+1-mostTries):], try{next, sent})
+		e.mu.Unlock()
 	}
 	seen, read := e.cfg.Fleet.Leader(ctx)
-	switch {
-	case read == nil && seen.Version == next.Version:
-		e.adopt(next, sent)
-		return nil
-	case read != nil && !errors.Is(read, lease.ErrNotFound):
+	if read != nil && !errors.Is(read, lease.ErrNotFound) {
 		return fmt.Errorf("%s: %w", what, err) // still trusted until its time is over, if it was
 	}
 	e.mu.Lock()
-	if seen.Version != e.held.Version {
+	is, own := e.wrote(seen)
+	unchanged := own && seen.Version == e.held.Version
+	if !own {
 		e.held = lease.Lock{}
 	}
 	if seen.Version != e.seen.Version {
 		e.seen, e.since, e.proven = seen, e.cfg.Clock.Now(), true
 	}
 	e.mu.Unlock()
-	if errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound) {
+	if own && !unchanged {
+		e.adopt(is.lock, is.sent)
+		return nil
+	}
+	if refused {
 		return nil // another was quicker
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// wrote finds the write of this worker that made the lock what was seen. e.mu is held.
+func (e *Election) wrote(seen lease.Lock) (try, bool) {
+	if seen.Version == "" || seen.Released || seen.Owner != e.cfg.Worker {
+		return try{}, false
+	}
+	if seen.Version == e.held.Version {
+		return try{e.held, e.sent}, true
+	}
+	for _, t := range e.tries {
+		if t.lock.Version == seen.Version {
+			return t, true
+		}
+	}
+	return try{}, false
 }
 
 func (e *Election) adopt(l lease.Lock, sent time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.held, e.sent, e.seen, e.since, e.looked, e.proven = l, sent, l, sent, true, true
+	e.tries = nil
 }
 
-// Resign gives the lock up if it is held, so that another worker leads at once. It is called after Run has returned.
+// Resign gives the lock up if it is held, so that another worker leads at once. It does not lead from then on, and tries
+// until the lock is gone, is another's, or ctx ends. It is called after Run has returned.
 func (e *Election) Resign(ctx context.Context) error {
 	e.mu.Lock()
 	held := e.held
-	e.held = lease.Lock{}
+	if held.Version != "" { // from now on it is one of those that may be there
+		e.tries = append(e.tries, try{held, e.sent})
+		e.held = lease.Lock{}
+	}
+	unsure := len(e.tries) > 0
 	e.mu.Unlock()
-	if held.Version == "" {
+	for attempt := 1; unsure; attempt++ {
+		err := e.remove(ctx, held)
+		if err == nil {
+			break
+		}
+		held = lease.Lock{} // look what is there
+		if e.cfg.Clock.Sleep(ctx, e.cfg.Clock.Backoff(attempt, e.cfg.Duration/50, e.cfg.Duration/5)) != nil {
+			return fmt.Errorf("give up the leader's lock: %w", err)
+		}
+	}
+	e.mu.Lock()
+	e.tries = nil
+	e.mu.Unlock()
+	return nil
+}
+
+// remove deletes the lock as held says, or as the table says if that is this worker's; nil means that it is not there.
+func (e *Election) remove(ctx context.Context, held lease.Lock) error {
+	ctx, cancel := e.cfg.Clock.WithTimeout(ctx, e.cfg.Duration/4, errSlow)
+	defer cancel()
+	if held.Version != "" {
+		err := e.cfg.Fleet.DeleteLeader(ctx, held)
+		if err == nil || errors.Is(err, lease.ErrNotFound) {
+			return nil
+		}
+		if !errors.Is(err, lease.ErrConflict) {
+			return err
+		}
+	}
+	seen, err := e.cfg.Fleet.Leader(ctx)
+	if errors.Is(err, lease.ErrNotFound) {
 		return nil
 	}
-	err := e.cfg.Fleet.DeleteLeader(ctx, held)
-	if err == nil || errors.Is(err, lease.ErrConflict) || errors.Is(err, lease.ErrNotFound) {
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	_, own := e.wrote(seen)
+	e.mu.Unlock()
+	if !own {
 		return nil
 	}
-	return fmt.Errorf("give up the leader's lock: %w", err)
+	if err := e.cfg.Fleet.DeleteLeader(ctx, seen); err != nil && !errors.Is(err, lease.ErrNotFound) {
+		return err
+	}
+	return nil
 }
 
 // LedByShoal reports whether the leader that this worker knows of is one of this library, itself included: its lock says
