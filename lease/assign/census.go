@@ -64,6 +64,7 @@ type Round struct {
 // past is what time tells of a lease beside Still and Handing.
 type past struct {
 	fresh bool          // came to its holder under watch, which has not renewed it yet
+	quiet bool          // its holder was not seen to renew it: perhaps it has not found the lease yet
 	from  string        // who had it before, if it moved in the last minutes
 	ago   time.Duration // when it did
 	kbps  float64       // the throughput, averaged
@@ -198,7 +199,7 @@ func endurance(d time.Duration, fresh bool) time.Duration {
 func (c *Census) newRow(l *lease.Lease, now time.Time) *row {
 	is := &row{counter: l.Counter, owner: l.Owner, checkpointOwner: l.CheckpointOwner, paired: now, moved: now}
 	if l.Holder() != "" {
-		is.since = now
+		is.since, is.quiet = now, true
 	}
 	return is
 }
@@ -219,14 +220,14 @@ func (c *Census) update(was *row, l *lease.Lease, now time.Time) {
 	}
 	if was.counter != l.Counter {
 		// Also a lower one: the table may have been made anew.
-		was.since, was.fresh = now, false
+		was.since, was.fresh, was.quiet = now, false, false
 	}
 	if was.owner != l.Owner || was.checkpointOwner != l.CheckpointOwner {
 		was.paired = now
 	}
 	switch holder := was.holder(); {
 	case holder != l.Holder():
-		was.from, was.moved, was.fresh = holder, now, true
+		was.from, was.moved, was.fresh, was.quiet = holder, now, true, true
 		if was.since.IsZero() {
 			was.since = now
 		}

@@ -301,3 +301,43 @@ func TestACensusForgetsWhatIsGone(t *testing.T) {
 		t.Errorf("it remembers %d changes of holder", n)
 	}
 }
+
+// Who is named as owner finds the lease by the owner index: if another is named there before, it never does, and nobody
+// processes the shard until the lease expires.
+func TestALeaseIsNotAskedForBeforeItsHolderHasRenewedIt(t *testing.T) {
+	w := newWatchman()
+	w.item("a", w.wall)
+	w.item("b", w.wall)
+	asked := func(what string, want ...string) {
+		t.Helper()
+		var got []string
+		for _, m := range Lead(w.after(time.Second), Config{ByCount: true}, 1).Ask {
+			got = append(got, m.Lease.Key)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: asked for %v, want %v", what, got, want)
+		}
+	}
+	w.row("1", "a", "", 7)
+	w.row("2", "a", "", 7)
+	asked("nothing is known of the holder")
+	asked("it stands still")
+	w.row("1", "a", "", 8)
+	asked("one is renewed", "1")
+	w.row("1", "b", "a", 8)
+	w.row("2", "a", "", 8)
+	asked("the hand-over is under way")
+	w.row("1", "b", "", 9)
+	w.row("2", "b", "", 9)
+	asked("both have come to the other worker")
+	w.row("2", "b", "", 10)
+	asked("one of them was renewed there")
+	for range int(rest / time.Second) {
+		w.row("2", "b", "", w.rows[1].Counter+1)
+		asked("it is not sent back soon")
+		if t.Failed() {
+			break
+		}
+	}
+}

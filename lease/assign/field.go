@@ -126,7 +126,9 @@ func (f *field) sort(i int) {
 		f.free = append(f.free, i)
 	case owner != nil:
 		f.give(i, owner)
-		if l.CheckpointOwner == "" {
+		// Who has not found its lease yet would never find it by the owner index once another is named there, and so
+		// not let go either: a lease is asked for when its holder has renewed it.
+		if l.CheckpointOwner == "" && !f.past(i).quiet {
 			owner.mine = append(owner.mine, i)
 		}
 	}
