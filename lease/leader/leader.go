@@ -92,11 +92,15 @@ func (e *Election) Watching() bool {
 	return !e.proven || e.suspect() || slices.Contains(deputiesOf(e.seen), e.cfg.Worker)
 }
 
-// withdraw forgets what was seen: this worker does not take part for now.
-func (e *Election) withdraw() {
+// withdraw gives up what is held and forgets what was seen: this worker does not take part for now.
+func (e *Election) withdraw(ctx context.Context) error {
+	ctx, cancel := e.cfg.Clock.WithTimeout(ctx, e.cfg.Duration/3, errSlow)
+	defer cancel()
+	err := e.Resign(ctx)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.seen, e.looked, e.proven = lease.Lock{}, false, false
+	return err
 }
 
 // Held is the lock as this worker last wrote it, zero if it does not lead.
@@ -141,8 +145,7 @@ func (e *Election) Run(ctx context.Context) {
 		var err error
 		switch {
 		case e.cfg.Stand != nil && !e.cfg.Stand():
-			err = e.Resign(ctx)
-			e.withdraw()
+			err = e.withdraw(ctx)
 		case e.Leading():
 			err = e.beat(ctx)
 		default:
