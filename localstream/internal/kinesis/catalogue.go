@@ -191,9 +191,10 @@ func (sh *shard) id() string { return shardID(sh.Index) }
 
 func shardID(index uint32) string { return fmt.Sprintf("shardId-%012d", index) }
 
-// number is the sequence number of the record with that counter and arrival.
+// number is the sequence number of the record with that counter and arrival; its time is never before the shard's
+// creation, which may be a second ahead.
 func (sh *shard) number(counter uint64, arrival int64) sequence {
-	return sequence{creation: sh.Creation, counter: counter, second: arrival / 1000, shard: sh.Index}
+	return sequence{creation: sh.Creation, counter: counter, second: max(arrival/1000, sh.Creation), shard: sh.Index}
 }
 
 // first and last are the shard's first and last possible sequence numbers.

@@ -70,7 +70,7 @@ func (s *Service) checkOrdering(st *stream, text *string, now time.Time) error {
 		return wire.Errorf(invalidArgument, "SequenceNumberForOrdering is not supported for stream %s under account %s because its RecordDistributionStrategy is AUTO.", st.Name, s.o.Account)
 	}
 	n, ok := parseNumeral(*text)
-	ok = ok && n.second <= now.Unix()
+	ok = ok && n.second <= now.Unix()+createdAfter
 	if q, own := parseSequence(*text); ok && own {
 		sh, there := st.shard(q.shard)
 		ok = !there || sh.Creation != q.creation || q.counter < sh.tail.visible.Load().next
