@@ -17,7 +17,7 @@ import (
 type discovery struct {
 	w       *Worker
 	idle    map[string]bool      // keys in this worker's name that need no look until they have left it
-	robbed  map[string]int       // how often a lease in this worker's name was lost to a writer of the same name
+	robbed  map[string]losses    // of leases in this worker's name to a writer of the same name
 	still   map[string]sighting  // rows that another process of this name may keep
 	unheard map[string]time.Time // when a held key was first missed in the index
 }
@@ -28,9 +28,19 @@ type sighting struct {
 	since   time.Time
 }
 
+// losses are how often something was lost in short succession, and when last.
+type losses struct {
+	times int
+	last  time.Time
+}
+
 // twinLosses is how often a lease must be lost to a writer of the own name before that is taken for another process:
 // once can be this process's own write, applied late.
 const twinLosses = 3
+
+// twinMemory is for how many lease durations a loss counts. A twin that keeps a lease takes it each few seconds; a leader
+// may rarely assign a lease anew to the worker that has it.
+const twinMemory = 3
 
 // discoverEvery is the time between two looks at the owner index.
 func (w *Worker) discoverEvery() time.Duration {
@@ -38,7 +48,7 @@ func (w *Worker) discoverEvery() time.Duration {
 }
 
 func (w *Worker) discoverLoop(ctx context.Context) {
-	d := &discovery{w: w, idle: map[string]bool{}, robbed: map[string]int{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
+	d := &discovery{w: w, idle: map[string]bool{}, robbed: map[string]losses{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if !w.duty().Led { // every worker takes for itself
@@ -165,14 +175,18 @@ func (d *discovery) claim(row lease.Lease) bool {
 	case row.CheckpointOwner != "" && row.CheckpointOwner != w.cfg.WorkerID: // its holder is not done yet
 		return false
 	}
+	now := w.clock.Now()
 	if counter, lost := w.takeLoss(key); lost && row.Counter > counter {
-		d.robbed[key]++
+		l := d.robbed[key]
+		if now.Sub(l.last) > twinMemory*w.cfg.LeaseDuration {
+			l.times = 0
+		}
+		d.robbed[key] = losses{l.times + 1, now}
 	}
-	if d.robbed[key] < twinLosses {
+	if d.robbed[key].times < twinLosses {
 		return true
 	}
 	w.reportTwin(key)
-	now := w.clock.Now()
 	if s, ok := d.still[key]; !ok || s.counter != row.Counter {
 		d.still[key] = sighting{row.Counter, now}
 		return false
