@@ -87,7 +87,7 @@ func (w *Worker) roomiest(ctx context.Context) string {
 		if err != nil && !errors.Is(err, lease.ErrDamaged) {
 			return ""
 		}
-		room = assign.NewRoom(rows, recent(members), w.cfg.WorkerID, w.cfg.MaxLeases)
+		room = assign.NewRoom(rows, w.recent(members), w.cfg.WorkerID, w.cfg.MaxLeases)
 		w.mu.Lock()
 		w.room, w.roomAt = room, w.clock.Now()
 		w.mu.Unlock()
@@ -95,21 +95,31 @@ func (w *Worker) roomiest(ctx context.Context) string {
 	return room.Next()
 }
 
-// recent are the members that wrote their items about as lately as the one that wrote last.
-func recent(members []lease.Member) []lease.Member {
+// memberQuiet is how old the item of a live worker may be: Java writes one every 30 s.
+const memberQuiet = 45 * time.Second
+
+// recent are the members that seem to live as far as one look tells: those whose items are young by this worker's time
+// of day. Where none is, that may be wrong; then those that are about as young as the youngest.
+func (w *Worker) recent(members []lease.Member) []lease.Member {
+	now := w.clock.Now()
 	var last time.Time
+	young := func(by time.Time) (alive []lease.Member) {
+		for _, m := range members {
+			if age := by.Sub(m.Updated); m.Worker != w.cfg.WorkerID && age < memberQuiet && age > -memberQuiet {
+				alive = append(alive, m)
+			}
+		}
+		return alive
+	}
+	if alive := young(now); len(alive) > 0 {
+		return alive
+	}
 	for _, m := range members {
-		if m.Updated.After(last) {
+		if m.Worker != w.cfg.WorkerID && m.Updated.After(last) {
 			last = m.Updated
 		}
 	}
-	var alive []lease.Member
-	for _, m := range members {
-		if last.Sub(m.Updated) < 45*time.Second { // Java writes every 30 s
-			alive = append(alive, m)
-		}
-	}
-	return alive
+	return young(last)
 }
 
 // trouble notes an error of the fleet's business that the worker survives.

@@ -2,10 +2,13 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/shoal-stream/shoal/lease"
 )
 
 // mostMemberPause is the longest time between two writes of this worker's own item: Java KCL writes one each 30 s and takes a
@@ -42,26 +45,43 @@ func (w *Worker) putMember(ctx context.Context) error {
 	defer cancel()
 	m := w.cfg.Metrics.Report(w.cfg.WorkerID, w.clock.Now())
 	m.Support, m.SupportTime = 1, m.Updated
+	w.mu.Lock()
+	w.members = append(w.members[max(0, len(w.members)-mostMembers+1):], m)
+	w.mu.Unlock()
 	err := w.cfg.Leases.PutMember(ctx, m)
 	if err == nil {
 		w.mu.Lock()
-		w.member = m
+		w.members = []lease.Member{m}
 		w.mu.Unlock()
 	}
 	return err
 }
 
-// leaveFleet deletes this worker's item.
+// mostMembers is how many forms of the own item are remembered that may be in the table.
+const mostMembers = 4
+
+// leaveFleet deletes this worker's item, whichever of the writes of unknown outcome was the last to be applied.
 func (w *Worker) leaveFleet() {
+	defer close(w.away)
 	w.mu.Lock()
-	m := w.member
+	members := w.members
 	w.mu.Unlock()
-	if m.Worker == "" {
-		return
-	}
 	ctx, cancel := w.clock.WithTimeout(w.life, w.cfg.DrainTimeout/20, errTake)
 	defer cancel()
-	if err := w.cfg.Leases.DeleteMember(ctx, m); err != nil && !raced(err) {
+	var err error
+	for attempt := 1; len(members) > 0; attempt++ {
+		last := members[len(members)-1]
+		err = w.cfg.Leases.DeleteMember(ctx, last)
+		switch {
+		case err == nil, errors.Is(err, lease.ErrNotFound):
+			return
+		case errors.Is(err, lease.ErrConflict):
+			members = members[:len(members)-1]
+		case w.clock.Sleep(ctx, w.clock.Backoff(attempt, 20*time.Millisecond, 200*time.Millisecond)) != nil:
+			members = nil
+		}
+	}
+	if err != nil {
 		w.log.Warn("the fleet still counts on this worker", zap.Error(brief(err)))
 	}
 }

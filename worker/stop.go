@@ -15,12 +15,13 @@ import (
 // came over is passed on; the leader's lock goes last.
 func (w *Worker) drain(loops, election *crew, endElection context.CancelFunc) error {
 	w.log.Info("worker stops")
-	close(w.stopping)
 	stop := w.clock.AfterFunc(w.cfg.DrainTimeout, func() {
 		w.end()
 		close(w.abandon)
 	})
 	defer stop()
+	<-w.away // in a twentieth of the bound
+	close(w.stopping)
 	loops.wait(w.abandon)
 	w.crew.wait(w.abandon)
 	w.giveBack()

@@ -52,7 +52,8 @@ type Worker struct {
 	pokeSync     chan struct{}                  // one slot: compare shards and rows now
 	surveying    chan struct{}                  // one place
 	reading      chan struct{}                  // readsAtOnce places
-	stopping     chan struct{}                  // closed when Run's context has ended
+	stopping     chan struct{}                  // closed when Run's context has ended and the fleet knows
+	away         chan struct{}                  // closed when this worker has left the fleet
 	abandon      chan struct{}                  // closed when Run can wait for processors no longer
 	life         context.Context
 	end          context.CancelFunc // ends life, the parent of all tenures
@@ -64,7 +65,7 @@ type Worker struct {
 	sources []*source
 	tenures map[string]*tenure // by lease key, until their goroutines have ended
 	losses  map[string]int64   // counters of the leases that were lost, until they are looked at
-	member  lease.Member       // this worker's own item as last written
+	members []lease.Member     // the forms of this worker's own item of which one is in the table, the last at the end
 	fleet   map[string]int     // unfinished leases by owner, of the last survey
 	open    map[string]bool    // keys of the unfinished leases, of the last survey; nil before the first
 	room    *assign.Room       // of the others, by the last survey; used within surveying
@@ -87,7 +88,7 @@ func New(cfg Config) (*Worker, error) {
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
 		seed: seedOf(cfg.Application), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
 		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
-		stopping: make(chan struct{}), abandon: make(chan struct{}),
+		stopping: make(chan struct{}), away: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
 	}
 	w.election = leader.New(leader.Config{

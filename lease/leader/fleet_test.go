@@ -208,24 +208,25 @@ func stepping() ownClock {
 		own: func(d time.Duration) time.Duration { return d },
 		clock: clock.Clock{NowFunc: func() time.Time {
 			now := time.Now()
-			if int(now.Sub(began)/time.Second)%2 == 0 {
-				return now
+			since, off := now.Sub(began), time.Duration(0)
+			if int(since/time.Second)%2 == 1 {
+				off = time.Hour
 			}
-			return stepped(now, time.Hour)
+			return monotonic(now.Add(off), since)
 		}},
 	}
 }
 
-// stepped is t with another time of day and the same monotonic reading, which a time.Time has in its second word.
-func stepped(t time.Time, by time.Duration) time.Time {
-	off := t.Add(by)
-	*(*int64)(unsafe.Add(unsafe.Pointer(&off), 8)) = *(*int64)(unsafe.Add(unsafe.Pointer(&t), 8))
-	return off
-}
+// started is a time with a monotonic reading, which those of a bubble have not.
+var started = time.Now()
 
-func TestSteppedMovesTheTimeOfDayAlone(t *testing.T) {
-	now := time.Now()
-	if off := stepped(now, time.Hour); off.Sub(now) != 0 || off.Round(0).Sub(now.Round(0)) != time.Hour {
-		t.Fatalf("%v and %v", now, off)
+// monotonic is a time of day with a monotonic reading of its own, which a time.Time has in its second word.
+func monotonic(at time.Time, since time.Duration) time.Time {
+	reading := started.Add(since)
+	t := reading.Add(at.Sub(reading.Round(0)))
+	*(*int64)(unsafe.Add(unsafe.Pointer(&t), 8)) = *(*int64)(unsafe.Add(unsafe.Pointer(&reading), 8))
+	if t.Sub(started) != since || !t.Round(0).Equal(at) {
+		panic("a time.Time is not made as this test thinks")
 	}
+	return t
 }
