@@ -33,6 +33,7 @@ type connection struct {
 	tables  *dynamodb.Client
 	store   *archive.S3
 	config  archive.Config
+	since   time.Time // from where a second pass begins, once prepared
 }
 
 // connect makes the clients; it calls nobody.
@@ -113,11 +114,18 @@ func (c *connection) tryPrepare(ctx context.Context, log *zap.Logger) error {
 		return fmt.Errorf("look at the stream: %w", err)
 	}
 	summary := stream.StreamDescriptionSummary
-	return c.store.Claim(ctx, c.config.Prefix, archive.Marker{
+	marker := archive.Marker{
 		Application: c.s.app, Epoch: c.s.epoch, Stream: aws.ToString(summary.StreamARN), Created: aws.ToTime(summary.StreamCreationTimestamp).UTC(),
 		Prefix: c.s.prefix, ErrorPrefix: c.s.errorPrefix, Query: c.s.query, Transform: c.s.transform, Zone: c.s.zone,
 		Format: c.s.format, Columns: c.s.columns, Compression: c.s.compression,
-	})
+	}
+	if c.s.replaySince > 0 {
+		marker.Since = time.Now().Add(-c.s.replaySince).UTC().Truncate(time.Millisecond)
+	}
+	// All processes of a pass begin at one moment: the objects are named by what comes first behind it.
+	marker, err = c.store.Claim(ctx, c.config.Prefix, marker)
+	c.since = marker.Since
+	return err
 }
 
 // isNotFound reports whether there is no such stream.

@@ -253,7 +253,7 @@ func (m *member) start(ctx context.Context, fail context.CancelCauseFunc) error 
 	if err != nil {
 		return err
 	}
-	c.config.Hooks = m.d.screen.hooks()
+	c.config.Hooks, c.since = m.d.screen.hooks(), m.d.since
 	if m.worker, err = c.newWorker(zap.NewNop(), worker.Hooks{}); err != nil {
 		return err
 	}

@@ -180,15 +180,15 @@ func (s *settings) archive() (archive.Config, error) {
 	return cfg, errors.Join(errs...)
 }
 
-// position is where a new application begins.
-func (s *settings) position(now time.Time) (record.Position, error) {
+// position is where a new application begins; since is what the first process of a second pass has decided on.
+func (s *settings) position(since time.Time) (record.Position, error) {
 	switch {
 	case s.replaySince < 0:
 		return record.Position{}, fmt.Errorf("-replay-since %v: want a time back from now, such as 12h", s.replaySince)
 	case s.replaySince > 0 && s.epoch == "":
 		return record.Position{}, errors.New("-replay-since needs an -epoch: a second pass wants keys of its own")
 	case s.replaySince > 0:
-		return record.AtTimestamp(now.Add(-s.replaySince)), nil
+		return record.AtTimestamp(since), nil
 	case s.start == "TRIM_HORIZON":
 		return record.TrimHorizon, nil
 	case s.start == "LATEST":

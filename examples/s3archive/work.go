@@ -22,7 +22,7 @@ func (c *connection) newWorker(log *zap.Logger, hooks worker.Hooks) (*worker.Wor
 	if err != nil {
 		return nil, err
 	}
-	start, err := c.s.position(time.Now())
+	start, err := c.s.position(c.since)
 	if err != nil {
 		return nil, err
 	}

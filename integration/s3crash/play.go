@@ -204,10 +204,13 @@ func (s *scene) settle(ctx context.Context) error {
 		return err
 	}
 	s.result.tally = t
-	if !s.without {
-		s.result.Verify, err = s.verify(ctx, t)
+	if s.without {
+		return nil
 	}
-	return err
+	if s.result.Verify, err = s.verify(ctx, t); err != nil {
+		return err
+	}
+	return s.large(ctx)
 }
 
 // verify asks the archiver's own check and reports whether it says the same.

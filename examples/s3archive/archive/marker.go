@@ -28,6 +28,8 @@ type Marker struct {
 	Format      string    `json:"format"`
 	Columns     string    `json:"columns"`
 	Compression string    `json:"compression"`
+	// Since is the moment from which a pass archives, zero for all others. Whoever claims first decides on it for all.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // ErrClaimed says that a folder belongs to another configuration.
@@ -37,16 +39,17 @@ var ErrClaimed = errors.New("the folder belongs to another archive")
 const markerName = "_archive.json"
 
 // Claim puts the marker into the folder of an archive's objects, or compares it with the one that is there. The error
-// wraps ErrClaimed and names what differs. Folders around it are looked at, too.
-func (s *S3) Claim(ctx context.Context, template *prefix.Template, m Marker) error {
+// wraps ErrClaimed and names what differs. Folders around it are looked at, too. It returns the marker that is there
+// then, with its Since.
+func (s *S3) Claim(ctx context.Context, template *prefix.Template, m Marker) (Marker, error) {
 	text, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
-		return fmt.Errorf("claim a folder: %w", err)
+		return m, fmt.Errorf("claim a folder: %w", err)
 	}
 	folder := Folder(template)
 	for at := 0; at < len(folder); {
-		if err := s.compare(ctx, folder[:at], m); err != nil {
-			return err
+		if _, err := s.compare(ctx, folder[:at], m); err != nil {
+			return m, err
 		}
 		at += strings.IndexByte(folder[at:], '/') + 1
 	}
@@ -55,25 +58,27 @@ func (s *S3) Claim(ctx context.Context, template *prefix.Template, m Marker) err
 		return s.compare(ctx, folder, m)
 	}
 	if err != nil {
-		return refusal(s.bucket, fmt.Errorf("claim folder %q: %w", folder, err))
+		return m, refusal(s.bucket, fmt.Errorf("claim folder %q: %w", folder, err))
 	}
-	return nil
+	return m, nil
 }
 
-// compare returns an error if there is another's marker in a folder.
-func (s *S3) compare(ctx context.Context, folder string, m Marker) error {
+// compare returns an error if there is another's marker in a folder, and else the one that is there, or m.
+func (s *S3) compare(ctx context.Context, folder string, m Marker) (Marker, error) {
 	key := folder + markerName
 	text, err := s.read(ctx, key)
 	if err != nil {
-		return refusal(s.bucket, fmt.Errorf("claim folder: %w", err))
+		return m, refusal(s.bucket, fmt.Errorf("claim folder: %w", err))
 	}
 	if text == nil {
-		return nil
+		return m, nil
 	}
 	var there Marker
 	if err := json.Unmarshal(text, &there); err != nil {
-		return fmt.Errorf("claim folder: %s: %w", key, err)
+		return m, fmt.Errorf("claim folder: %s: %w", key, err)
 	}
+	since := there.Since
+	there.Since = m.Since
 	var differ []string
 	a, b := reflect.ValueOf(there), reflect.ValueOf(m)
 	for i := range a.NumField() {
@@ -82,9 +87,10 @@ func (s *S3) compare(ctx context.Context, folder string, m Marker) error {
 		}
 	}
 	if len(differ) > 0 {
-		return fmt.Errorf("%w: %s says: %s. Choose another prefix or epoch", ErrClaimed, key, strings.Join(differ, "; "))
+		return m, fmt.Errorf("%w: %s says: %s. Choose another prefix or epoch", ErrClaimed, key, strings.Join(differ, "; "))
 	}
-	return nil
+	there.Since = since
+	return there, nil
 }
 
 // Folder is the innermost folder that all keys of a template are in: "" or a path that ends with a slash.

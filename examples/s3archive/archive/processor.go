@@ -21,6 +21,8 @@ type processor struct {
 	shard  *worker.Shard
 	holder *holder
 	spool  *spool // nil: in memory
+	// alarmed is when the log last warned of a lag; ProcessRecords has it.
+	alarmed time.Time
 
 	wake chan struct{} // tells the flusher to look again; holds one token
 
@@ -77,6 +79,7 @@ func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 		p.whole()
 		return nil
 	}
+	p.alarm(b)
 	for i := range b.Records {
 		r := &b.Records[i]
 		if r.Position().Compare(p.seen()) <= 0 {
@@ -87,6 +90,22 @@ func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 		}
 	}
 	return nil
+}
+
+// alarmEvery is how often the log warns of a lag.
+const alarmEvery = 30 * time.Second
+
+// alarm tells that reading is far behind.
+func (p *processor) alarm(b *worker.Batch) {
+	now := p.clock().Now()
+	if b.Behind < p.a.cfg.LagAlarm || now.Sub(p.alarmed) < alarmEvery {
+		return
+	}
+	p.alarmed = now
+	p.log().Warn("the archive is behind", zap.Duration("behind", b.Behind))
+	if f := p.a.cfg.Hooks.Lagging; f != nil {
+		f(p.shard.ID, b.Behind)
+	}
 }
 
 // seen is the last record that was taken in.
