@@ -36,17 +36,17 @@ func frugal(t *testing.T, size int, f func()) {
 func bombs() []string {
 	many := func(n int, open, element, end string) string { return open + strings.Repeat(element, n) + end }
 	return []string{
-		many(1<<19, `{"Unknown":`, "[", ""),
+		many(1<<17, `{"Unknown":`, "[", ""),
 		many(100, `{"Unknown":`, "[", strings.Repeat("]", 100)+"}"),
-		many(1<<18, `{"Entries":[`, `{},`, `{}]}`),
-		many(1<<18, `{"Entries":[`, `{"Data":"","PartitionKey":""},`, `{}]}`),
-		many(1<<17, `{"Words":[`, `"",`, `""]}`),
-		many(1<<17, `{"Unknown":[`, `{"a":[{}]},`, `0]}`),
-		many(1<<20, `{"Name":"`, "x", `"}`),
-		many(1<<18, `{"Name":"`, `\u00e4`, `"}`),
-		many(1<<20, `{"Entries":[{"Data":"`, "AAAA", `"}]}`),
-		many(1<<20, `{"Count":`, "9", "}"),
-		many(1<<18, `{"Own":`, "[[", ""),
+		many(1<<16, `{"Entries":[`, `{},`, `{}]}`),
+		many(1<<16, `{"Entries":[`, `{"Data":"","PartitionKey":""},`, `{}]}`),
+		many(1<<16, `{"Words":[`, `"",`, `""]}`),
+		many(1<<16, `{"Unknown":[`, `{"a":[{}]},`, `0]}`),
+		many(1<<18, `{"Name":"`, "x", `"}`),
+		many(1<<16, `{"Name":"`, `\u00e4`, `"}`),
+		many(1<<16, `{"Entries":[{"Data":"`, "AAAA", `"}]}`),
+		many(1<<18, `{"Count":`, "9", "}"),
+		many(1<<16, `{"Own":`, "[[", ""),
 		distinct(1 << 16),
 	}
 }

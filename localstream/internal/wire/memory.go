@@ -16,7 +16,7 @@ const (
 
 	// smallMap is what a map of few elements takes, entryCost what an entry takes beside its value.
 	smallMap  = 400
-	entryCost = 64
+	entryCost = 200
 )
 
 func memoryFor(body []byte) memory { return memory(memoryBase + memoryPerByte*len(body)) }

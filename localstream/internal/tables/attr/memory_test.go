@@ -52,28 +52,28 @@ func frugal(t *testing.T, what string, size int, f func()) {
 
 // bombs are items that ask for much memory by few bytes.
 func bombs() map[string]string {
-	deep := strings.Repeat(`{"L":[`, 1<<19)
+	deep := strings.Repeat(`{"L":[`, 1<<16)
 	nested := func(inner string) string {
 		return strings.Repeat(`{"L":[`, 30) + inner + strings.Repeat(`]}`, 30)
 	}
 	all := map[string]string{
-		"deep, cut off": deep, "deep": deep + strings.Repeat(`]}`, 1<<19),
-		"long text":          `{"S":"` + strings.Repeat("x", 4<<20) + `"}`,
-		"escapes":            `{"S":"` + strings.Repeat(`\u00e4`, 1<<19) + `"}`,
+		"deep, cut off": deep, "deep": deep + strings.Repeat(`]}`, 1<<16),
+		"long text":          `{"S":"` + strings.Repeat("x", 1<<20) + `"}`,
+		"escapes":            `{"S":"` + strings.Repeat(`\u00e4`, 1<<16) + `"}`,
 		"long binary":        `{"B":"` + strings.Repeat("AAAA", 1<<20) + `"}`,
-		"long number":        `{"N":"` + strings.Repeat("9", 4<<20) + `"}`,
+		"long number":        `{"N":"` + strings.Repeat("9", 1<<20) + `"}`,
 		"a deep map of many": strings.Repeat(`{"M":{"a":`, 30) + `{"M":` + names(1<<15, `{"S":""}`) + `}` + strings.Repeat(`}}`, 30),
 		"many kinds":         `{` + strings.Repeat(`"L":[{"S":"x"}],`, 1<<16) + `"L":[]}`,
 		"a set of texts":     `{"SS":` + words(1<<16) + `}`,
-		"a set of binaries":  `{"BS":[` + strings.Repeat(`"AA==",`, 1<<17) + `"AQ=="]}`,
-		"one text again":     `{"SS":[` + strings.Repeat(`"a",`, 1<<18) + `"a"]}`,
+		"a set of binaries":  `{"BS":[` + strings.Repeat(`"AA==",`, 1<<14) + `"AQ=="]}`,
+		"one text again":     `{"SS":[` + strings.Repeat(`"a",`, 1<<16) + `"a"]}`,
 		"numbers":            `{"NS":[` + numbers(1<<15) + `]}`,
 	}
 	for _, element := range []string{
 		`{}`, `{"S":""}`, `{"N":"1"}`, `{"N":"12"}`, `{"N":"1E125"}`, `{"N":"-1E-99"}`, `{"B":""}`, `{"NULL":true}`, `{"BOOL":false}`, `{"L":[]}`, `{"M":{}}`,
 		`{"L":[{"S":""}]}`, `{"M":{"a":{"S":""}}}`, `{"L":[{"L":[{"L":[]}]}]}`, `{"M":{"b":{"N":"1"},"a":{"M":{}}}}`, `{"SS":["a"]}`, `{"NS":["1E125"]}`, `{"BS":["AA=="]}`, `{"S":"a","N":"1"}`,
 	} {
-		list := `{"L":[` + strings.Repeat(element+",", 1<<17) + element + `]}`
+		list := `{"L":[` + strings.Repeat(element+",", 1<<14) + element + `]}`
 		all["a list of "+element] = list
 		all["a deep list of "+element] = nested(list)
 	}
@@ -121,7 +121,7 @@ func TestReadingItemsTakesMemoryInProportion(t *testing.T) {
 		frugal(t, name, len(in), func() { _ = new(Item).UnmarshalJSON(in) })
 	}
 	for _, value := range []string{`{"S":""}`, `{"M":{"a":{"S":""}}}`, `{}`} {
-		in := []byte(names(1<<18, value))
+		in := []byte(names(1<<16, value))
 		frugal(t, "many attributes "+value, len(in), func() { _ = new(Item).UnmarshalJSON(in) })
 	}
 	for i, in := range corpus(t, "FuzzItemJSON") {
