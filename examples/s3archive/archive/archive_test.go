@@ -268,7 +268,9 @@ func TestACutNeverDividesAKinesisRecord(t *testing.T) {
 	p.holder = newBudget(1 << 30).join(func() {})
 	out := &output{}
 	add := func(seq string, sub uint64, aggregated bool) {
-		p.add(&record.Record{SequenceNumber: record.SequenceNumber(seq), SubSequenceNumber: sub, Aggregated: aggregated}, item{out: out})
+		r := &record.Record{SequenceNumber: record.SequenceNumber(seq), SubSequenceNumber: sub, Aggregated: aggregated}
+		p.begins(r)
+		p.add(r, item{out: out})
 	}
 	cut := func() string {
 		p.ask()
@@ -302,4 +304,38 @@ func TestACutNeverDividesAKinesisRecord(t *testing.T) {
 	if got := cut(); got != "3" {
 		t.Errorf("cut %q, want the rest once it is whole", got)
 	}
+}
+
+func TestAnAggregateLargerThanAnObjectIsStoredWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf()
+		stream := memstream.New("s", 1, memstream.Options{})
+		var want []string
+		for i := range 4 {
+			var a record.Aggregate
+			for j := range 100 {
+				want = append(want, fmt.Sprintf(`{"n":%d}`, i*100+j))
+				a.Add(&record.Record{PartitionKey: "key", Data: []byte(want[len(want)-1])})
+			}
+			stream.Put("key", a.Encode())
+		}
+		cfg := config(t, s)
+		cfg.MaxRecords = 30
+		a, err := New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		archiveWith(t, a, stream, func() {
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			if got := s.lines(t, cfg.Format, "records/"); !slices.Equal(got, want) {
+				t.Errorf("stored %d lines, want %d", len(got), len(want))
+			}
+		})
+		for _, key := range s.keys() {
+			if m := s.objects[key].meta; m.Records%100 != 0 || m.First.Sub() != 0 || m.Last.Sub() != 99 {
+				t.Errorf("%s holds %d records from %v to %v", key, m.Records, m.First, m.Last)
+			}
+		}
+	})
 }

@@ -122,8 +122,10 @@ func (p *processor) record(ctx context.Context, r *record.Record) error {
 		return err
 	}
 	size := max(r.Size(), len(to.content))
+	begins := p.begins(r)
 	if to.out != nil {
-		if err := p.room(ctx, to.out, int64(size)); err != nil {
+		// Within a Kinesis record there is no cut, however full an object is.
+		if err := p.room(ctx, to.out, int64(size), begins); err != nil {
 			return err
 		}
 	}
@@ -149,14 +151,22 @@ func (p *processor) record(ctx context.Context, r *record.Record) error {
 	return nil
 }
 
+// begins reports whether r begins another Kinesis record than the one before it. Then all those before are whole.
+func (p *processor) begins(r *record.Record) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.Aggregated && r.SequenceNumber == p.book.seen.Sequence() {
+		return false
+	}
+	p.tail = p.book.seen
+	return true
+}
+
 // add notes the record in the book; false if an object has it already.
 func (p *processor) add(r *record.Record, it item) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := r.Position()
-	if !r.Aggregated || r.SequenceNumber != p.book.seen.Sequence() {
-		p.tail = p.book.seen // a new Kinesis record has begun: those before it are whole
-	}
 	defer func() {
 		if !r.Aggregated {
 			p.tail = at
@@ -196,10 +206,10 @@ func (p *processor) release(it item) {
 	}
 }
 
-// room waits until a record of size bytes may be taken in for out. When the output's object is full, that is once the
-// objects before have been made and this one is cut: so at most two objects of an output are in memory.
-func (p *processor) room(ctx context.Context, out *output, size int64) error {
-	for p.full(out, size) {
+// room waits until a record of size bytes may be taken in for out. When the output's object is full and may be cut, that
+// is once the objects before have been made and this one is cut: so at most two objects of an output are in memory.
+func (p *processor) room(ctx context.Context, out *output, size int64, cuttable bool) error {
+	for cuttable && p.full(out, size) {
 		if err := p.await(ctx, p.ask()); err != nil {
 			return err
 		}
