@@ -75,7 +75,7 @@ func TestTheVerdictShowsAPlantedLoss(t *testing.T) {
 		var out bytes.Buffer
 		screen := newScreen(&out, 100)
 		defer screen.close()
-		p, err := newPlay(srv.AWSConfig(), 5*time.Second, screen)
+		p, err := newPlay(srv.AWSConfig(), 25*time.Second, screen)
 		if err != nil {
 			t.Fatal(err)
 		}
