@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := all
 GO ?= go
 
-.PHONY: all build vet fmt test race quickstart processes processes-full bench bench-localstream bench-localstream-quick conformance oracle oracle-smoke help
+.PHONY: all build vet fmt test race quickstart processes processes-full bench bench-smoke bench-localstream bench-localstream-quick conformance oracle oracle-smoke help
 
 all: build vet fmt race ## build, vet, check the format, test with the race detector
 
@@ -33,8 +33,11 @@ processes-full: ## the same 20 times over, with 200 kills of the server
 	$(GO) test -count=20 -timeout 60m -run Fleet ./integration/processes
 	$(GO) test -count=1 -timeout 60m -run Killed ./integration/processes -kills 200
 
-bench: ## what a worker costs beside a plain GetRecords loop
-	$(GO) test -run '^$$' -bench Consume -benchtime 5x ./integration/bench
+bench: ## what Shoal costs beside other ways, in about an hour; writes docs/benchmarks.md; the last line is JSON
+	@$(GO) run ./integration/bench -write docs
+
+bench-smoke: ## the same in two minutes, with less data
+	@$(GO) run ./integration/bench -smoke
 
 conformance: ## boto3, the AWS CLI, the Java SDK and KCL and the Go SDK against localstream; the last line is the verdict
 	@$(GO) run ./integration/conformance
