@@ -62,12 +62,18 @@ kinesalite: # the peer, outside of the repository; the benchmark says so if it i
 		npm install --prefix "$(KINESALITE)" --no-audit --no-fund --silent kinesalite@3.3.3 || \
 		echo "kinesalite cannot be installed: it is left out"
 
-.PHONY: s3-crash s3-crash-quick
+.PHONY: s3-crash s3-crash-quick s3-throughput s3-parquet
 s3-crash: ## the S3 archiver through 300 faults on versitygw, which it installs; the last line is the verdict
 	@$(GO) run ./integration/s3crash
 
 s3-crash-quick: ## the same with 60 faults, in less than four minutes
 	@$(GO) run ./integration/s3crash -records 4000 -faults 60 -without 30
+
+s3-throughput: ## the S3 archiver beside a plain loop that reads, compresses and puts
+	$(GO) test -run '^$$' -bench Throughput -benchtime 3x ./examples/s3archive
+
+s3-parquet: ## DuckDB reads what the S3 archiver writes (python3 needed)
+	$(GO) test -tags duckdb -count=1 -run DuckDB ./examples/s3archive
 
 .PHONY: interop interop-full failover failover-full
 interop: ## fleets of Go and Java KCL workers on one lease table (java and mvn needed); the last line is JSON

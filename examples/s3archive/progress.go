@@ -170,7 +170,7 @@ func (p *progress) show() {
 	for _, extra := range []struct {
 		n    int64
 		what string
-	}{{c.adopted, "adopted"}, {c.dropped, "dropped"}, {c.dead, "dead letters"}, {c.retries, "tries again"}, {c.waits, "waits for room"}} {
+	}{{c.adopted, "adopted"}, {c.dropped, "dropped"}, {c.dead, "dead letters"}, {c.retries, "retried"}, {c.waits, "waits for room"}} {
 		if extra.n > 0 {
 			line += fmt.Sprintf(", %d %s", extra.n, extra.what)
 		}

@@ -489,6 +489,17 @@ func TestTheConfigurationFileGivesFlagsAndNamesItsMistakes(t *testing.T) {
 	}
 }
 
+func TestTheDemonstrationEndsWell(t *testing.T) {
+	s := &settings{}
+	s.defaults()
+	s.pace, s.json = 3*time.Second, true
+	var out strings.Builder
+	ok, err := demonstrate(t.Context(), s, &out)
+	if err != nil || !ok || !strings.Contains(out.String(), "20000 records, 20000 in exactly one object") || !strings.Contains(out.String(), "records/\n") {
+		t.Errorf("%v, %v:\n%s", ok, err, out.String())
+	}
+}
+
 func TestPositionsOfAStart(t *testing.T) {
 	s := &settings{}
 	s.defaults()
