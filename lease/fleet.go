@@ -65,6 +65,8 @@ type Member struct {
 	// it last said so; else 0 and zero.
 	Support     int
 	SupportTime time.Time
+	// Shoal is true if the item was last written by a worker of this library.
+	Shoal bool
 }
 
 // maxSamples is how many averages of a metric an item holds (WorkerMetricStatsReporter.java).

@@ -16,7 +16,6 @@ import (
 // are to go elsewhere: the index then names another owner.
 type discovery struct {
 	w       *Worker
-	idle    map[string]bool      // keys in this worker's name that need no look until they have left it
 	robbed  map[string]losses    // of leases in this worker's name to a writer of the same name
 	still   map[string]sighting  // rows that another process of this name may keep
 	unheard map[string]time.Time // when a held key was first missed in the index
@@ -48,7 +47,7 @@ func (w *Worker) discoverEvery() time.Duration {
 }
 
 func (w *Worker) discoverLoop(ctx context.Context) {
-	d := &discovery{w: w, idle: map[string]bool{}, robbed: map[string]losses{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
+	d := &discovery{w: w, robbed: map[string]losses{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if !w.duty().Led { // every worker takes for itself
@@ -86,7 +85,7 @@ func (d *discovery) round(ctx context.Context) error {
 	d.forget(named)
 	var look []string
 	for _, key := range keys {
-		if !d.idle[key] && w.tenure(key) == nil {
+		if !w.isDone(key) && w.tenure(key) == nil {
 			look = append(look, key)
 		}
 	}
@@ -100,11 +99,7 @@ func (d *discovery) round(ctx context.Context) error {
 
 // forget drops what was noted of keys that the index does not name any more.
 func (d *discovery) forget(named map[string]bool) {
-	for key := range d.idle {
-		if !named[key] {
-			delete(d.idle, key)
-		}
-	}
+	d.w.keepDone(named)
 	for key := range d.robbed {
 		if !named[key] {
 			delete(d.robbed, key)
@@ -168,7 +163,7 @@ func (d *discovery) claim(row lease.Lease) bool {
 	case row.Owner != w.cfg.WorkerID: // the index is behind
 		return false
 	case row.Finished():
-		d.idle[key] = true
+		w.noteDone(row)
 		return false
 	case w.source(row.Stream) == nil:
 		return false

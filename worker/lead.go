@@ -106,7 +106,7 @@ func (l *leading) round(ctx context.Context, leads bool) (suspect bool, err erro
 	if !leads || !w.election.Leading() {
 		return moves.Suspect, damaged
 	}
-	w.election.Deputize(l.chooseDeputies(round.Alive))
+	w.election.Announce(l.chooseDeputies(round.Alive), mixed(round, w.cfg.LeaseDuration))
 	l.act(ctx, moves)
 	return moves.Suspect, damaged
 }
@@ -133,6 +133,19 @@ func (l *leading) chooseDeputies(alive []lease.Member) []string {
 	}
 	slices.Sort(names)
 	return names[:min(deputies, len(names))]
+}
+
+// mixed reports whether a worker that is not of this library is alive: by its item, or because it keeps a lease and has
+// none.
+func mixed(r assign.Round, d time.Duration) bool {
+	shoal := map[string]bool{}
+	for _, m := range r.Members {
+		shoal[m.Worker] = m.Shoal
+	}
+	return slices.ContainsFunc(r.Alive, func(m lease.Member) bool { return !m.Shoal }) ||
+		slices.ContainsFunc(r.Leases, func(l lease.Lease) bool {
+			return l.Holder() != "" && !shoal[l.Holder()] && !l.Finished() && r.Still[l.Key] < d
+		})
 }
 
 // act carries the moves out. That a write is refused because the row has changed is ordinary.

@@ -44,7 +44,7 @@ func (w *Worker) putMember(ctx context.Context) error {
 	ctx, cancel := w.clock.WithTimeout(ctx, w.cfg.LeaseDuration/3, errTake)
 	defer cancel()
 	m := w.cfg.Metrics.Report(w.cfg.WorkerID, w.clock.Now())
-	m.Support, m.SupportTime = 1, m.Updated
+	m.Support, m.SupportTime, m.Shoal = 1, m.Updated, true
 	w.mu.Lock()
 	w.members = append(w.members[max(0, len(w.members)-mostMembers+1):], m)
 	w.mu.Unlock()

@@ -118,6 +118,10 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 	if err != nil {
 		return err
 	}
+	var all []record.Shard // where the listing is of all that there are
+	if len(own) > 0 {
+		all = shards
+	}
 	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: src.start, Now: now})
 	if len(own) > 0 && len(missing) > 0 {
 		if missing, err = w.openAtStart(ctx, src, missing); err != nil {
@@ -134,7 +138,7 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		w.log.Info("lease rows made", zap.String("stream", src.Name()), zap.Int("rows", len(missing)))
 		poke(w.pokeLead)
 	}
-	for _, row := range shardsync.Deletable(own) {
+	for _, row := range shardsync.Deletable(own, all) {
 		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !errors.Is(err, lease.ErrConflict) && !errors.Is(err, lease.ErrNotFound) {
 			return fmt.Errorf("delete the finished lease %s: %w", row.Key, err)
 		}

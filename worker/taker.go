@@ -51,6 +51,14 @@ func (w *Worker) takeRound(ctx context.Context, census *assign.Census, first boo
 	now := w.clock.Now()
 	round := census.Observe(rows, members, now, now)
 	w.noteFleet(rows, nil)
+	own := map[string]bool{}
+	for _, row := range rows {
+		if row.Finished() && row.Owner == w.cfg.WorkerID {
+			own[row.Key] = true
+			w.noteDone(row)
+		}
+	}
+	w.keepDone(own)
 	w.noteRound(round)
 	held := map[string]bool{}
 	for _, key := range w.holdings() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
@@ -19,6 +20,12 @@ const (
 	attrLimits      = "opr" // M of L of N, whole numbers, of which the first is the limit
 	attrSupport     = "sup" // N
 	attrSupportTime = "slu" // N, seconds since 1970
+
+	// attrProperties is a map of strings (M of S) that Java KCL 3.5.1 declares for extensions, does not use and, where it has
+	// none, leaves alone. Under propShoal it has the time of attrUpdated, so that an item that Java has written since under
+	// the same worker ID is not taken for Shoal's.
+	attrProperties = "properties"
+	propShoal      = "shoal"
 
 	entityMember = "WORKER_METRIC_STATS"
 )
@@ -47,6 +54,9 @@ func (s *Store) PutMember(ctx context.Context, m lease.Member) error {
 		u.set(attrSupportTime, number(m.SupportTime.Unix()))
 	} else {
 		u.remove(attrSupport, attrSupportTime)
+	}
+	if m.Shoal {
+		u.set(attrProperties, &types.AttributeValueMemberM{Value: item{propShoal: text(strconv.FormatInt(m.Updated.Unix(), 10))}})
 	}
 	p := s.memberPlace()
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
@@ -79,6 +89,10 @@ func decodeMember(it item, keyAttr string) (lease.Member, error) {
 	}
 	if m.Support > 0 {
 		m.SupportTime = time.Unix(d.integer(attrSupportTime, false), 0)
+	}
+	if properties, ok := it[attrProperties].(*types.AttributeValueMemberM); ok {
+		by, ok := properties.Value[propShoal].(*types.AttributeValueMemberS)
+		m.Shoal = ok && by.Value == strconv.FormatInt(m.Updated.Unix(), 10)
 	}
 	m.Metrics = d.lists(attrMetrics)
 	for name, limits := range d.lists(attrLimits) {

@@ -47,15 +47,15 @@ type Config struct {
 type Election struct {
 	cfg Config
 
-	mu       sync.Mutex // guards what follows; held around memory only
-	held     lease.Lock // the own lock as last written, zero if there is none
-	sent     time.Time  // when its last successful write was sent
-	tries    []try      // writes of which it is not known whether they were applied
-	seen     lease.Lock // the lock as last read, zero if there was none
-	since    time.Time  // when its version was first seen
-	looked   bool       // at least once
-	proven   bool       // seen's version was seen to change: its owner lived then
-	deputies []string
+	mu     sync.Mutex // guards what follows; held around memory only
+	held   lease.Lock // the own lock as last written, zero if there is none
+	sent   time.Time  // when its last successful write was sent
+	tries  []try      // writes of which it is not known whether they were applied
+	seen   lease.Lock // the lock as last read, zero if there was none
+	since  time.Time  // when its version was first seen
+	looked bool       // at least once
+	proven bool       // seen's version was seen to change: its owner lived then
+	says   data
 }
 
 // A try is a write of the lock that was sent.
@@ -131,11 +131,23 @@ func (e *Election) Leader() string {
 	return e.seen.Owner
 }
 
-// Deputize names the deputies with the next heartbeats; only a leader's word counts.
-func (e *Election) Deputize(workers []string) {
+// Announce has the next heartbeats name the deputies, and say whether workers of another library are in the fleet. Only a
+// leader's word counts.
+func (e *Election) Announce(deputies []string, mixed bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.deputies = slices.Clone(workers)
+	e.says = data{slices.Clone(deputies), mixed}
+}
+
+// Mixed reports whether a worker of another library is in the fleet, the Java KCL's: it leads, or the leader says so.
+func (e *Election) Mixed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.leading() {
+		return e.says.Mixed
+	}
+	said, shoal := saidIn(e.seen)
+	return said.Mixed || !shoal && e.seen.Version != ""
 }
 
 // Run takes part in the election until ctx ends. It does not give the lock up: see Resign.
@@ -258,7 +270,7 @@ func (e *Election) next() lease.Lock {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	version := fmt.Sprintf("%016x-%016x", e.cfg.Clock.Uint64(), e.cfg.Clock.Uint64())
-	said, _ := json.Marshal(data{Deputies: e.deputies}) // strings always can
+	said, _ := json.Marshal(e.says) // strings always can
 	return lease.Lock{Owner: e.cfg.Worker, Version: version, Duration: e.cfg.Duration.Round(time.Millisecond), Data: said}
 }
 
@@ -388,20 +400,27 @@ func (e *Election) remove(ctx context.Context, held lease.Lock) error {
 func (e *Election) LedByShoal() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.leading() || json.Unmarshal(e.seen.Data, &data{}) == nil
+	_, shoal := saidIn(e.seen)
+	return e.leading() || shoal
 }
 
 // data is what a leader says of itself in the lock.
 type data struct {
 	Deputies []string `json:"deputies"`
+	Mixed    bool     `json:"mixed,omitempty"`
+}
+
+// saidIn is what the holder of a lock says, false if it is not of this library.
+func saidIn(l lease.Lock) (said data, shoal bool) {
+	if json.Unmarshal(l.Data, &said) != nil {
+		return data{}, false
+	}
+	return said, true
 }
 
 func deputiesOf(l lease.Lock) []string {
-	var d data
-	if json.Unmarshal(l.Data, &d) != nil {
-		return nil
-	}
-	return d.Deputies
+	said, _ := saidIn(l)
+	return said.Deputies
 }
 
 var errSlow = errors.New("the lease table did not answer in time")

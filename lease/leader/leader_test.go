@@ -54,7 +54,7 @@ func TestALeaderBeatsThreeTimesInTheDurationOfItsLock(t *testing.T) {
 		pass(time.Second)
 		before := f.lock()
 		want := lease.Lock{Owner: "a", Version: before.Version, Duration: duration, Data: []byte(`{"deputies":["b","c"]}`)}
-		a.Deputize([]string{"b", "c"})
+		a.Announce([]string{"b", "c"}, false)
 		pass(3 * time.Second)
 		after := f.lock()
 		want.Version = after.Version
@@ -139,7 +139,7 @@ func TestDeputiesAreFirstAndWatch(t *testing.T) {
 		f := newFleet(t)
 		a := f.start("a", nil)
 		pass(time.Second)
-		a.Deputize([]string{"d"})
+		a.Announce([]string{"d"}, false)
 		pass(4 * time.Second)
 		var others []*candidate
 		for _, id := range []string{"b", "c", "d", "e"} {
@@ -260,7 +260,9 @@ func TestALeaderOutlivesTroubleWithEveryWriteOfItsLock(t *testing.T) {
 						}
 						a := f.start("a", nil)
 						pass(5 * time.Second)
-						b := f.start("b", func(cfg *leader.Config) { cfg.Stand = func() bool { return (op == memory.OpBeat || applied) && time.Since(failed) > 2*time.Second } })
+						b := f.start("b", func(cfg *leader.Config) {
+							cfg.Stand = func() bool { return (op == memory.OpBeat || applied) && time.Since(failed) > 2*time.Second }
+						})
 						deadline := time.Now().Add(blind + 3*time.Second)
 						for !a.Leading() || op == memory.OpBeat && failed.IsZero() {
 							if time.Now().After(deadline) {
@@ -444,13 +446,14 @@ func TestAWorkerThatIsNotToStandGivesTheLeadUpAndTakesNone(t *testing.T) {
 
 func TestItIsKnownWhoseLibraryLeads(t *testing.T) {
 	for name, c := range map[string]struct {
-		data []byte
-		want bool
+		data        []byte
+		want, mixed bool
 	}{
-		"Java":               {nil, false},
-		"bytes that are not": {[]byte("x"), false},
-		"Shoal":              {[]byte(`{"deputies":null}`), true},
-		"and with deputies":  {[]byte(`{"deputies":["c"]}`), true},
+		"Java":               {nil, false, true},
+		"bytes that are not": {[]byte("x"), false, true},
+		"Shoal":              {[]byte(`{"deputies":null}`), true, false},
+		"and with deputies":  {[]byte(`{"deputies":["c"]}`), true, false},
+		"and others with it": {[]byte(`{"deputies":[],"mixed":true}`), true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -461,12 +464,20 @@ func TestItIsKnownWhoseLibraryLeads(t *testing.T) {
 				if got := b.LedByShoal(); got != c.want {
 					t.Errorf("LedByShoal = %v", got)
 				}
+				if got := b.Mixed(); got != c.mixed {
+					t.Errorf("Mixed = %v", got)
+				}
 				pass(2 * duration)
 				if !b.Leading() || !b.LedByShoal() {
 					t.Error("b's own lead is not known as Shoal's")
 				}
-				if !json.Valid(f.lock().Data) {
-					t.Errorf("data %q", f.lock().Data)
+				if b.Mixed() || !json.Valid(f.lock().Data) {
+					t.Errorf("mixed: %v, data %q", b.Mixed(), f.lock().Data)
+				}
+				b.Announce(nil, true)
+				pass(4 * time.Second)
+				if data := string(f.lock().Data); !b.Mixed() || data != `{"deputies":null,"mixed":true}` {
+					t.Errorf("mixed: %v, data %q", b.Mixed(), data)
 				}
 			})
 		})

@@ -22,14 +22,14 @@ func fullMember() lease.Member {
 		Worker: "w1", Updated: noon,
 		Metrics: map[string][]float64{"C": {0, 12.5, 99.123456, -1}, "T": {3}},
 		Limits:  map[string]float64{"C": 80, "T": 100},
-		Support: 1, SupportTime: noon.Add(-30 * time.Second),
+		Support: 1, SupportTime: noon.Add(-30 * time.Second), Shoal: true,
 	}
 }
 
 func sameMember(t *testing.T, what string, got, want lease.Member) {
 	t.Helper()
 	if got.Worker != want.Worker || !got.Updated.Equal(want.Updated) || got.Support != want.Support ||
-		!got.SupportTime.Equal(want.SupportTime) || !maps.Equal(got.Limits, want.Limits) ||
+		!got.SupportTime.Equal(want.SupportTime) || got.Shoal != want.Shoal || !maps.Equal(got.Limits, want.Limits) ||
 		!maps.EqualFunc(got.Metrics, want.Metrics, func(a, b []float64) bool { return slices.Equal(a, b) }) {
 		t.Errorf("%s:\n got %+v\nwant %+v", what, got, want)
 	}

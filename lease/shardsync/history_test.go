@@ -325,7 +325,7 @@ func after(e *event, p record.Position) bool {
 }
 
 func (h *history) cleanUp() {
-	for _, row := range Deletable(h.leases()) {
+	for _, row := range Deletable(h.leases(), nil) {
 		if h.rng.IntN(2) == 0 {
 			delete(h.rows, row.Key)
 			h.deleted[row.Key] = true

@@ -77,11 +77,23 @@ func StartPosition(l lease.Lease, parents []lease.Lease, start record.Position) 
 // Deletable returns the finished rows that nobody needs any more: their children are known and have rows, all of which
 // have moved beyond the sentinel that they began with, and the rows of their own parents are gone. So rows go oldest
 // first, and a shard whose row is gone can be told from one that never had any. leases may be of several streams.
-func Deletable(leases []lease.Lease) []lease.Lease {
+//
+// listed, if not empty, are all shards of the one stream that leases are of. The row of a finished shard that is not
+// among them goes also when it does not tell its children, or those have been forgotten, too: but a listed child must have
+// a row, or it would look as if it had been overlooked.
+func Deletable(leases []lease.Lease, listed []record.Shard) []lease.Lease {
 	type id struct{ stream, shard string }
 	rows := make(map[id]*lease.Lease, len(leases))
 	for i := range leases {
 		rows[id{leases[i].Stream, leases[i].Shard}] = &leases[i]
+	}
+	offspring := make(map[string][]string) // of a shard, as listed
+	there := make(map[string]bool, len(listed))
+	for _, s := range listed {
+		there[s.ID] = true
+		for _, parent := range s.Parents {
+			offspring[parent] = append(offspring[parent], s.ID)
+		}
 	}
 	var done []lease.Lease
 	for _, l := range leases {
@@ -90,8 +102,15 @@ func Deletable(leases []lease.Lease) []lease.Lease {
 			return row != nil && (row.Checkpoint.Kind() == record.KindSequence || row.Finished())
 		}
 		hasRow := func(parent string) bool { return rows[id{l.Stream, parent}] != nil }
-		if l.Finished() && len(l.Children) > 0 && !slices.ContainsFunc(l.Parents, hasRow) &&
-			!slices.ContainsFunc(l.Children, func(child string) bool { return !underWay(child) }) {
+		if !l.Finished() || slices.ContainsFunc(l.Parents, hasRow) {
+			continue
+		}
+		children, known := l.Children, len(l.Children) > 0
+		if len(listed) > 0 && !there[l.Shard] {
+			children, known = slices.Concat(children, offspring[l.Shard]), true
+			children = slices.DeleteFunc(children, func(child string) bool { return !there[child] && !hasRow(child) })
+		}
+		if known && !slices.ContainsFunc(children, func(child string) bool { return !underWay(child) }) {
 			done = append(done, l)
 		}
 	}

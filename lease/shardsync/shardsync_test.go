@@ -175,23 +175,38 @@ func TestDeletable(t *testing.T) {
 		return l
 	}
 	seq := record.At("5", 0)
+	shards := func(ids ...string) (all []record.Shard) {
+		for _, id := range ids {
+			all = append(all, record.Shard{ID: id})
+		}
+		return all
+	}
 	for _, test := range []struct {
-		name string
-		rows []lease.Lease
-		want bool // of the row a
+		name   string
+		rows   []lease.Lease
+		want   bool // of the row a
+		listed []record.Shard
 	}{
-		{"its children are under way", []lease.Lease{done("a", []string{"b", "c"}), row("b", seq), row("c", record.ShardEnd)}, true},
-		{"a child has not begun", []lease.Lease{done("a", []string{"b", "c"}), row("b", seq), row("c", record.TrimHorizon)}, false},
-		{"a child has no row", []lease.Lease{done("a", []string{"b", "c"}), row("b", seq)}, false},
-		{"its children are not known", []lease.Lease{done("a", nil), row("b", seq, "a")}, false},
-		{"its own parent is there yet", []lease.Lease{done("a", []string{"b"}, "p"), row("b", seq), done("p", []string{"a", "z"})}, false},
-		{"it is not done", []lease.Lease{row("a", seq), row("b", seq)}, false},
+		{"its children are under way", []lease.Lease{done("a", []string{"b", "c"}), row("b", seq), row("c", record.ShardEnd)}, true, nil},
+		{"a child has not begun", []lease.Lease{done("a", []string{"b", "c"}), row("b", seq), row("c", record.TrimHorizon)}, false, nil},
+		{"a child has no row", []lease.Lease{done("a", []string{"b", "c"}), row("b", seq)}, false, nil},
+		{"its children are not known", []lease.Lease{done("a", nil), row("b", seq, "a")}, false, nil},
+		{"its own parent is there yet", []lease.Lease{done("a", []string{"b"}, "p"), row("b", seq), done("p", []string{"a", "z"})}, false, nil},
+		{"it is not done", []lease.Lease{row("a", seq), row("b", seq)}, false, nil},
 		{"the child with that name is of another stream", []lease.Lease{
 			done("a", []string{"b"}), {Key: "s:b", Stream: "s", Shard: "b", Checkpoint: seq},
-		}, false},
+		}, false, nil},
+		{"its shard is gone and its children are not known", []lease.Lease{done("a", nil)}, true, shards("x")},
+		{"its shard is gone and it is not done", []lease.Lease{row("a", seq)}, false, shards("x")},
+		{"its shard is listed and its children are not known", []lease.Lease{done("a", nil)}, false, shards("a", "x")},
+		{"its shard is gone and a listed child has no row", []lease.Lease{done("a", nil)}, false, append(shards("x"), record.Shard{ID: "b", Parents: []string{"a"}})},
+		{"its shard is gone and its listed child is under way", []lease.Lease{done("a", nil), row("b", seq)}, true, append(shards("x"), record.Shard{ID: "b", Parents: []string{"a"}})},
+		{"its shard is gone and its child has not begun", []lease.Lease{done("a", []string{"b"}), row("b", record.TrimHorizon)}, false, shards("x")},
+		{"its shard and its children are gone", []lease.Lease{done("a", []string{"b"})}, true, shards("x")},
+		{"its shard is gone and its parent's row is there", []lease.Lease{done("a", nil, "p"), done("p", nil)}, false, shards("x")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := slices.ContainsFunc(Deletable(test.rows), func(l lease.Lease) bool { return l.Key == "a" })
+			got := slices.ContainsFunc(Deletable(test.rows, test.listed), func(l lease.Lease) bool { return l.Key == "a" })
 			if got != test.want {
 				t.Errorf("deletable: %v, want %v", got, test.want)
 			}
