@@ -31,8 +31,8 @@ func putSteps() []step {
 			"Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was 340282366920938463463374607431768211456").named("hash key too high"),
 		one(obj{"ExplicitHashKey": "-1"}).fails("ValidationException",
 			`1 validation error detected: Value '-1' at 'explicitHashKey' failed to satisfy constraint: Member must satisfy regular expression pattern: 0|([1-9]\d{0,38})`).named("hash key below 0"),
-		one(obj{"SequenceNumberForOrdering": "7"}).fails("InvalidArgumentException",
-			"ExclusiveMinimumSequenceNumber 7 used in PutRecord on stream quakes under account "+account+" is invalid.").named("foreign number for ordering"),
+		one(obj{"SequenceNumberForOrdering": "1000000000000000000000000000000000000000000000000000000000000"}).fails("InvalidArgumentException",
+			"ExclusiveMinimumSequenceNumber 1000000000000000000000000000000000000000000000000000000000000 used in PutRecord on stream quakes under account "+account+" is invalid.").named("foreign number for ordering"),
 		one(obj{"DryRun": true}).fails("DryRunOperationException", matcher(present)).named("dry run"),
 		kinesisCall("PutRecords", of(obj{"DryRun": true, "Records": list{entry("a", "", "x")}})).fails("DryRunOperationException", matcher(present)).named("dry run"),
 		kinesisCall("PutRecords", of(obj{"Records": list{entry("a", "", "x"), entry("a", "340282366920938463463374607431768211456", "y")}})).fails(
@@ -91,7 +91,7 @@ func getSteps() []step {
 		kinesisCall("GetShardIterator", of(obj{"ShardId": shardID(0), "ShardIteratorType": "LATEST", "StartingSequenceNumber": ref("first")})).fails(
 			"InvalidArgumentException", either+"LATEST and also a StartingSequenceNumber.").named("number with LATEST"),
 		kinesisCall("GetShardIterator", of(obj{"ShardId": shardID(0), "ShardIteratorType": "AT_SEQUENCE_NUMBER"})).fails(
-			"InvalidArgumentException", either+"AT_SEQUENCE_NUMBER and also no StartingSequenceNumber.").named("no number"),
+			"InvalidArgumentException", either+"AT_SEQUENCE_NUMBER and no StartingSequenceNumber.").named("no number"),
 		kinesisCall("GetShardIterator", of(obj{"ShardId": shardID(1), "ShardIteratorType": "AT_SEQUENCE_NUMBER", "StartingSequenceNumber": ref("first")})).fails("InvalidArgumentException",
 			"Invalid StartingSequenceNumber. It encodes "+shardID(0)+", while it was used in a call to a shard with "+shardID(1)).named("another shard's number"),
 		kinesisCall("GetShardIterator", of(obj{"ShardId": shardID(0), "ShardIteratorType": "LATEST", "DryRun": true})).fails("DryRunOperationException", matcher(present)).named("dry run"),
