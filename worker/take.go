@@ -15,19 +15,37 @@ const takeAttempts = 4
 
 var errTake = errors.New("lease table did not answer in time")
 
-// take makes this worker the owner of a row and begins its tenure.
+// take makes this worker the owner of a row and begins its tenure, unless that is under way or done: who leads takes what
+// it has assigned to itself, and finds the same row by the owner index before the answer has come.
 func (w *Worker) take(ctx context.Context, row lease.Lease) {
 	src := w.source(row.Stream)
-	if src == nil {
+	if src == nil || !w.reserve(row.Key) {
 		return
 	}
 	taken, sent, err := w.takeAs(ctx, row, w.cfg.WorkerID)
 	if err != nil {
+		w.mu.Lock()
+		delete(w.taking, row.Key)
+		w.mu.Unlock()
 		w.refused(ctx, "take lease", row, err)
 		return
 	}
 	w.log.Info("lease taken", zap.String("shard", row.Shard), zap.String("from", row.Holder()), zap.Stringer("checkpoint", taken.Checkpoint))
 	w.begin(taken, src, sent)
+}
+
+// reserve notes that a lease is being taken for this worker. It is false if it is already, or is held.
+func (w *Worker) reserve(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.taking[key] || w.tenures[key] != nil {
+		return false
+	}
+	if w.taking == nil {
+		w.taking = map[string]bool{}
+	}
+	w.taking[key] = true
+	return true
 }
 
 func (w *Worker) takeFor(ctx context.Context, row lease.Lease, owner string) (lease.Lease, error) {

@@ -63,19 +63,19 @@ type Worker struct {
 	ran     bool
 	running bool
 	sources []*source
-	tenures map[string]*tenure     // by lease key, until their goroutines have ended
-	losses  map[string]int64       // counters of the leases that were lost, until they are looked at
-	done    map[string]lease.Lease // finished leases in this worker's name
-	members []lease.Member         // the forms of this worker's own item of which one is in the table, the last at the end
-	fleet   map[string]int         // unfinished leases by owner, of the last survey
-	open    map[string]bool        // keys of the unfinished leases, of the last survey; nil before the first
-	room    *assign.Room           // of the others, by the last survey; used within surveying
+	tenures map[string]*tenure // by lease key, until their goroutines have ended
+	losses  map[string]int64   // counters of the leases that were lost, until they are looked at
+	members []lease.Member     // the forms of this worker's own item of which one is in the table, the last at the end
+	fleet   map[string]int     // unfinished leases by owner, of the last survey
+	open    map[string]bool    // keys of the unfinished leases, of the last survey; nil before the first
+	room    *assign.Room       // of the others, by the last survey; used within surveying
 	roomAt  time.Time
 	round   *assign.Round // of the last survey
 	lastErr error
 	lastAt  time.Time
 	twin    bool
-	left    []error // processors that had to be left behind
+	left    []error         // processors that had to be left behind
+	taking  map[string]bool // keys of which this worker is about to become the owner
 }
 
 // New checks cfg and makes a worker. The error lists every field that is missing or out of range. It does no I/O.
@@ -91,7 +91,6 @@ func New(cfg Config) (*Worker, error) {
 		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), away: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
-		done: map[string]lease.Lease{},
 	}
 	w.election = leader.New(leader.Config{
 		Fleet: cfg.Leases, Worker: cfg.WorkerID, Duration: min(cfg.LeaseDuration, leaderDuration), Clock: w.clock,
@@ -148,7 +147,6 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.start(func() { w.syncLoop(ctx) })
 	loops.start(func() { w.discoverLoop(ctx) })
 	loops.start(func() { w.takeLoop(ctx) })
-	loops.start(func() { w.doneLoop(ctx) })
 	loops.start(func() { w.migrateLoop(ctx) })
 	loops.start(func() { w.streamsLoop(ctx) })
 	loops.start(func() { w.cfg.Metrics.Run(ctx) })
@@ -195,6 +193,7 @@ func (w *Worker) begin(row lease.Lease, src *source, sent time.Time) {
 	t := w.newTenure(row, src, sent)
 	w.mu.Lock()
 	w.tenures[row.Key] = t
+	delete(w.taking, row.Key)
 	w.mu.Unlock()
 	w.crew.start(func() {
 		err := t.run()
