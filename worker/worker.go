@@ -63,12 +63,13 @@ type Worker struct {
 	ran     bool
 	running bool
 	sources []*source
-	tenures map[string]*tenure // by lease key, until their goroutines have ended
-	losses  map[string]int64   // counters of the leases that were lost, until they are looked at
-	members []lease.Member     // the forms of this worker's own item of which one is in the table, the last at the end
-	fleet   map[string]int     // unfinished leases by owner, of the last survey
-	open    map[string]bool    // keys of the unfinished leases, of the last survey; nil before the first
-	room    *assign.Room       // of the others, by the last survey; used within surveying
+	tenures map[string]*tenure     // by lease key, until their goroutines have ended
+	losses  map[string]int64       // counters of the leases that were lost, until they are looked at
+	done    map[string]lease.Lease // finished leases in this worker's name
+	members []lease.Member         // the forms of this worker's own item of which one is in the table, the last at the end
+	fleet   map[string]int         // unfinished leases by owner, of the last survey
+	open    map[string]bool        // keys of the unfinished leases, of the last survey; nil before the first
+	room    *assign.Room           // of the others, by the last survey; used within surveying
 	roomAt  time.Time
 	round   *assign.Round // of the last survey
 	lastErr error
@@ -91,6 +92,7 @@ func New(cfg Config) (*Worker, error) {
 		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), away: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
+		done: map[string]lease.Lease{},
 	}
 	w.election = leader.New(leader.Config{
 		Fleet: cfg.Leases, Worker: cfg.WorkerID, Duration: min(cfg.LeaseDuration, leaderDuration), Clock: w.clock,
@@ -147,6 +149,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	loops.start(func() { w.syncLoop(ctx) })
 	loops.start(func() { w.discoverLoop(ctx) })
 	loops.start(func() { w.takeLoop(ctx) })
+	loops.start(func() { w.doneLoop(ctx) })
 	loops.start(func() { w.migrateLoop(ctx) })
 	loops.start(func() { w.streamsLoop(ctx) })
 	loops.start(func() { w.cfg.Metrics.Run(ctx) })
