@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"syscall"
@@ -126,11 +127,35 @@ func (w *Worker) Stop(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
-// Pause stops the process of a Go worker where it is (SIGSTOP), Resume lets it go on.
-func (w *Worker) Pause() error { return w.signal(syscall.SIGSTOP) }
+// Pause stops the process of a Go worker (SIGSTOP) when it has just written down a batch: one that takes time for its work
+// has not checkpointed it then.
+func (w *Worker) Pause(ctx context.Context) error {
+	before, err := os.Stat(w.output)
+	if err != nil {
+		return err
+	}
+	for start := time.Now(); time.Since(start) < time.Minute; {
+		now, err := os.Stat(w.output)
+		if err != nil {
+			return err
+		}
+		if now.Size() > before.Size() {
+			w.fleet.say("%s is stopped in its work", w.Name)
+			return w.signal(syscall.SIGSTOP)
+		}
+		if err := Sleep(ctx, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%s was handed nothing within a minute", w.Name)
+}
 
-// Resume ends a Pause.
-func (w *Worker) Resume() error { return w.signal(syscall.SIGCONT) }
+// Resume ends a Pause. It returns the moment before.
+func (w *Worker) Resume() (time.Time, error) {
+	at := time.Now()
+	w.fleet.say("%s goes on", w.Name)
+	return at, w.signal(syscall.SIGCONT)
+}
 
 // Told is the worker's events with a name since a moment.
 func (w *Worker) Told(event string, since time.Time) []Event {

@@ -451,7 +451,7 @@ func (c *campaign) stopped(ctx context.Context, r *result) error {
 		return err
 	}
 	defer f.Drop()
-	victim, err := f.Go(ctx, "victim", "-work", "700ms")
+	victim, err := f.Go(ctx, "victim", "-work", "1500ms")
 	if err != nil {
 		return err
 	}
@@ -462,21 +462,18 @@ func (c *campaign) stopped(ctx context.Context, r *result) error {
 	if err := f.Flowing(ctx, shards, time.Minute); err != nil {
 		return err
 	}
-	from := time.Now()
-	if err := victim.Pause(); err != nil {
+	if err := victim.Pause(ctx); err != nil {
 		return err
 	}
-	f.Note("the victim is stopped")
-	err = errors.Join(
-		f.Flowing(ctx, shards, c.takeOverLimit(), "go", "java"),
-		fleet.Sleep(ctx, time.Until(from.Add(c.pause))),
-		victim.Resume(),
-	)
+	from := time.Now()
+	err = errors.Join(f.Flowing(ctx, shards, c.takeOverLimit(), "go", "java"), fleet.Sleep(ctx, time.Until(from.Add(c.pause))))
 	if err != nil {
 		return err
 	}
-	resumed := time.Now()
-	f.Note("the victim goes on")
+	resumed, err := victim.Resume()
+	if err != nil {
+		return err
+	}
 	if err := fleet.Sleep(ctx, 5*time.Second); err != nil {
 		return err
 	}
