@@ -20,6 +20,7 @@ type java struct {
 	f    *fleet
 	name string
 	deaf atomic.Bool // it ignores that its leases are wanted
+	gone atomic.Bool // it has died
 	off  time.Duration
 }
 
@@ -39,7 +40,9 @@ func (f *fleet) rows(owner string) {
 func (f *fleet) join(name string) *java {
 	j := &java{f: f, name: name}
 	f.every(30*time.Second, func(ctx context.Context) {
-		_ = f.store.PutMember(ctx, lease.Member{Worker: name, Updated: time.Now().Add(j.off)}) // the table is in trouble
+		if !j.gone.Load() {
+			_ = f.store.PutMember(ctx, lease.Member{Worker: name, Updated: time.Now().Add(j.off)}) // the table is in trouble
+		}
 	})
 	f.every(3300*time.Millisecond, j.renew)
 	return j
@@ -82,7 +85,7 @@ func (f *fleet) every(d time.Duration, do func(ctx context.Context)) {
 // renew renews what the worker holds; one that is not deaf hands over what is wanted.
 func (j *java) renew(ctx context.Context) {
 	rows, err := j.f.store.List(ctx)
-	if err != nil {
+	if err != nil || j.gone.Load() {
 		return
 	}
 	for _, row := range rows {
