@@ -224,10 +224,14 @@ func TestACheckpointWhoseAnswerIsLostNeitherLosesTheLeaseNorGoesBack(t *testing.
 // A life of a shard with all kinds of calls of the table: rows are made, leases taken, checkpointed, renewed, handed over,
 // closed, released. Each single call is once refused and once carried out with its answer lost.
 func TestEveryCallOfTheTableMayFailOnceInEitherWay(t *testing.T) {
+	var ops tally
 	life := func(t *testing.T, fail func(n int) (apply bool, err error)) (calls int) {
 		f := newFleet(t, 2, memstream.Options{PageRecords: 5})
 		var n atomic.Int64
-		f.store.Fault = func(context.Context, string, string) (bool, error) { return fail(int(n.Add(1))) }
+		f.store.Fault = func(_ context.Context, op, _ string) (bool, error) {
+			ops.add(op)
+			return fail(int(n.Add(1)))
+		}
 		f.put(20)
 		a := f.start("a", nil)
 		pass(3 * time.Second)
@@ -250,6 +254,15 @@ func TestEveryCallOfTheTableMayFailOnceInEitherWay(t *testing.T) {
 	bubble(t, func(t *testing.T) { total = life(t, func(int) (bool, error) { return true, nil }) })
 	if total < 30 {
 		t.Fatalf("a life of %d calls is too short to show anything", total)
+	}
+	for _, op := range []string{ // Assign, and what is deleted: see TestAHolderThatIgnores… and TestWhatALeaderDoes…
+		memory.OpOpen, memory.OpList, memory.OpGet, memory.OpCreate, memory.OpRenew, memory.OpTake, memory.OpAsk, memory.OpRelease,
+		memory.OpSurvey, memory.OpOwned, memory.OpPutMember, memory.OpDeleteMember, memory.OpLeader, memory.OpPutLeader,
+		memory.OpBeat, memory.OpDeleteLeader, memory.OpMigration, memory.OpPutMigration,
+	} {
+		if ops.of(op) == 0 {
+			t.Errorf("there was no %s", op)
+		}
 	}
 	for n := 1; n <= total; n++ {
 		for name, apply := range map[string]bool{"refused": false, "answer lost": true} {
