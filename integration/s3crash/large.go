@@ -55,7 +55,8 @@ func (s *scene) large(ctx context.Context) error {
 			return fmt.Errorf("large objects: number %d was told %+v, and %+v is there", i, meta, there)
 		}
 	}
-	uploads, err := s.bucket.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucketName)})
+	// Those below the archive's prefix are of probes that were killed.
+	uploads, err := s.bucket.ListMultipartUploads(ctx, &s3.ListMultipartUploadsInput{Bucket: aws.String(bucketName), Prefix: aws.String("large/")})
 	if err != nil {
 		return err
 	}
