@@ -383,10 +383,68 @@ func (c *campaign) oldTables(ctx context.Context, r *result) error {
 		_, err = r.finish(ctx, f, from)
 		return err
 	}
-	return both(
-		func() error { return after(kclworker.Second, "h-kcl-2") },
-		func() error { return after(kclworker.ThreeTables, "h-kcl-3-4") },
+	return errors.Join(
+		both(
+			func() error { return after(kclworker.Second, "h-kcl-2") },
+			func() error { return after(kclworker.ThreeTables, "h-kcl-3-4") },
+		),
+		c.besideSecond(ctx, r),
 	)
+}
+
+// besideSecond lets a Go worker join a worker of KCL 2.x, which is then stopped, and the Go worker restarted as one that is
+// compatible with nothing so old. Workers of KCL 2.x take leases from each other without asking, so records are repeated.
+func (c *campaign) besideSecond(ctx context.Context, r *result) error {
+	f, err := c.newFleet(ctx, "h-beside")
+	if err != nil {
+		return err
+	}
+	defer f.Drop()
+	old, err := f.JavaVersion(ctx, "java", kclworker.Second)
+	if err != nil {
+		return err
+	}
+	if err := f.Flowing(ctx, shards, c.startLimit()); err != nil {
+		return err
+	}
+	young, err := f.Go(ctx, "go-2x", "-compatible-2x")
+	if err != nil {
+		return err
+	}
+	err = f.WaitRows(ctx, "both hold shards", c.evenLimit(), func(rows []fleet.Row) bool {
+		return len(fleet.Keys(rows, old.Name)) >= 2 && len(fleet.Keys(rows, young.Name)) >= 2
+	})
+	if err != nil {
+		return err
+	}
+	if err := f.Flowing(ctx, shards, c.startLimit()); err != nil {
+		return err
+	}
+	if _, err := old.Stop(ctx); err != nil {
+		return err
+	}
+	if err := f.Flowing(ctx, shards, c.takeOverLimit(), young.Name); err != nil {
+		return err
+	}
+	at, err := young.Stop(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Go(ctx, "go-3x"); err != nil {
+		return err
+	}
+	if err := f.Flowing(ctx, shards, c.takeOverLimit(), "go-3x"); err != nil {
+		return err
+	}
+	o, err := f.Finish(ctx)
+	if err != nil {
+		return err
+	}
+	r.millis("restart_without_kcl_2", o.LongestGap(at).Length())
+	r.figure("repeated_beside_kcl_2", int64(o.Verdict.Repeated))
+	o.Verdict.Repeated = 0
+	r.add(o, at)
+	return nil
 }
 
 // handOver is case i.

@@ -1,7 +1,7 @@
 // Command goworker is a worker of a fleet that a harness drives: it writes down what it is given, as the Java one of
 // integration/kclworker does, and tells events on its standard output, a line of JSON each.
 //
-//	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-fault NAME]
+//	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-compatible-2x] [-fault NAME]
 //
 // Everything that has no flag is as Shoal sets it. SIGTERM stops it. -fault plants one of fleet.Faults.
 package main
@@ -33,6 +33,7 @@ import (
 type options struct {
 	endpoint, stream, app, worker, output, fault string
 	lease, work                                  time.Duration
+	compatible                                   bool
 }
 
 func main() {
@@ -45,6 +46,7 @@ func main() {
 	flag.DurationVar(&o.lease, "lease", 0, "lease `duration`; the default is Shoal's")
 	flag.DurationVar(&o.work, "work", 0, "`time` that a batch takes before it is checkpointed")
 	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(fleet.Faults, ", "))
+	flag.BoolVar(&o.compatible, "compatible-2x", false, "work beside workers of KCL 2.x")
 	flag.Parse()
 	if o.endpoint == "" || o.stream == "" || o.app == "" || o.worker == "" || o.output == "" || !fleet.HasFault(o.fault) || flag.NArg() > 0 {
 		fmt.Fprintln(os.Stderr, "goworker: -endpoint, -stream, -app, -worker and -output are needed; see -h")
@@ -75,6 +77,7 @@ func run(ctx context.Context, o options) (err error) {
 		Start:         record.TrimHorizon,
 		WorkerID:      o.worker,
 		LeaseDuration: o.lease,
+		Compatible2X:  o.compatible,
 		Hooks: worker.Hooks{
 			State:  func(s worker.ShardInfo, _, to worker.State) { event("state", "", s.Shard, to.String()) },
 			Failed: func(s worker.ShardInfo, err error) { event("survived", "", s.Shard, err.Error()) },
