@@ -251,13 +251,13 @@ func (w *world) draw(t *rapid.T) string {
 	return w.wrong()
 }
 
-// many lets rapid draw 4,000 histories unless a flag says otherwise.
+// many lets rapid draw 1,500 histories unless a flag says otherwise.
 func many(t *testing.T) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks").Value
-	if before := checks.String(); before == "100" {
+	if before := checks.String(); before == "100" { // its default
 		t.Cleanup(func() { checks.Set(before) })
-		checks.Set("4000")
+		checks.Set("1500")
 	}
 }
 
