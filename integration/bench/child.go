@@ -18,6 +18,8 @@ import (
 
 	"github.com/shoal-stream/shoal/integration/bench/job"
 	"github.com/shoal-stream/shoal/internal/plainbody"
+	"github.com/shoal-stream/shoal/record/kinesiscbor"
+	"github.com/shoal-stream/shoal/record/producer"
 )
 
 // programs are the contenders that this program itself is, each in a process of its own.
@@ -28,6 +30,22 @@ var programs = map[string]func(context.Context, job.Job) (job.Figures, error){
 
 	"raw":   consumeRaw,
 	"shoal": consumeShoal,
+
+	"floor":   latency(openFloor),
+	"fanout":  latency(openWorker("fanout")),
+	"polling": latency(openWorker("")),
+
+	"put-hand":       putByHand(),
+	"put-hand-cbor":  putByHand(kinesiscbor.Enable),
+	"put-shoal":      putByProducer(producer.Config{}),
+	"put-shoal-none": putByProducer(producer.Config{Order: producer.OrderNone}),
+	"put-shoal-kpl":  putByProducer(producer.Config{Aggregate: true}),
+
+	"idle": holdIdle,
+	"many": consumeMany,
+
+	"bykey-1":  byKeys(1),
+	"bykey-64": byKeys(64),
 }
 
 // runChild is what a contender's process does. Its last line is its figures.
@@ -44,7 +62,7 @@ func runChild(ctx context.Context, name, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	peak, err := status("VmHWM")
+	peak, err := status(os.Getpid(), "VmHWM")
 	if err != nil {
 		return err
 	}
@@ -62,9 +80,9 @@ func config(j job.Job) aws.Config {
 	}
 }
 
-// status reads a size in bytes from this process's status, such as VmHWM, the peak of its resident memory.
-func status(name string) (float64, error) {
-	text, err := os.ReadFile("/proc/self/status")
+// status reads a size in bytes from a process's status, such as VmHWM, the peak of its resident memory.
+func status(pid int, name string) (float64, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("memory in use: %w", err)
 	}

@@ -78,6 +78,7 @@ func (r *run) main(ctx context.Context, only string) (missed bool, err error) {
 		return false, err
 	}
 	defer stop()
+	r.launch = r.launchers(ctx, chosen, work)
 	for _, s := range chosen {
 		if err := r.scenario(ctx, s); err != nil {
 			return false, fmt.Errorf("%s: %w", s.name, err)

@@ -77,6 +77,12 @@ type report struct {
 	leftOut  []string // contenders, with the reason
 }
 
+func (r *report) leaveOut(name string, why error) {
+	text := fmt.Sprintf("%s: %v", name, why)
+	fmt.Println("left out:", text)
+	r.leftOut = append(r.leftOut, text)
+}
+
 // add makes the ratios of a scenario, each the median of the rounds'.
 func (r *report) add(s scenario, j job.Job, found results) error {
 	sec := section{scenario: s, job: j, results: found}

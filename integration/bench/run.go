@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +29,8 @@ type run struct {
 	url    string // of the server
 	report *report
 	write  string // the folder for the report, "" is none
-	number int    // of the last application and stream
+	launch map[string]launcher
+	number int // of the last application and stream
 }
 
 // roundLimit is how long one round of one contender may take.
@@ -85,9 +87,10 @@ func (r *run) scenario(ctx context.Context, s scenario) error {
 		}
 	}
 	found := results{}
+	who := slices.DeleteFunc(s.who(r.smoke), func(name string) bool { return r.launch[name] == nil }) // left out
 	for round := range rounds {
-		for i := range s.contenders {
-			name := s.contenders[(i+round)%len(s.contenders)]
+		for i := range who {
+			name := who[(i+round)%len(who)]
 			figures, err := r.turn(ctx, name, s, j)
 			if err != nil {
 				return fmt.Errorf("round %d: %w", round+1, err)
@@ -111,7 +114,7 @@ func (r *run) turn(ctx context.Context, name string, s scenario, j job.Job) (mea
 	}
 	ctx, cancel := context.WithTimeout(ctx, roundLimit)
 	defer cancel()
-	return r.process(exec.CommandContext(ctx, r.self, "-contender", name, "-job", j.String()), j)
+	return r.launch[name](ctx, j)
 }
 
 // process runs a contender and reads its last line. Its CPU time is the whole process's.
@@ -121,9 +124,8 @@ func (r *run) process(cmd *exec.Cmd, j job.Job) (measured, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cmd, err)
 	}
-	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
 	figures := measured{}
-	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &figures); err != nil {
+	if err := json.Unmarshal([]byte(lastLine(string(out))), &figures); err != nil {
 		return nil, fmt.Errorf("%s: its last line: %w", cmd, err)
 	}
 	figures.spent(cmd.ProcessState, j)
@@ -160,16 +162,13 @@ func remove(ctx context.Context, j job.Job) {
 func fill(ctx context.Context, j job.Job) error {
 	const batch = 500
 	api := kinesis.NewFromConfig(config(j))
-	data := make([]byte, j.Size)
-	for i := range data {
-		data[i] = byte('a' + i%26)
-	}
-	putters := pool.New().WithContext(ctx).WithCancelOnError().WithMaxGoroutines(2)
+	data := payload(j.Size)
+	putting := pool.New().WithContext(ctx).WithCancelOnError().WithMaxGoroutines(2)
 	for from := 0; from < j.Records; from += batch {
-		putters.Go(func(ctx context.Context) error {
+		putting.Go(func(ctx context.Context) error {
 			in := &kinesis.PutRecordsInput{StreamName: &j.Stream}
 			for i := range min(batch, j.Records-from) {
-				in.Records = append(in.Records, types.PutRecordsRequestEntry{Data: data, PartitionKey: aws.String(fmt.Sprint("key-", from+i))})
+				in.Records = append(in.Records, types.PutRecordsRequestEntry{Data: data, PartitionKey: aws.String(j.Key(from + i))})
 			}
 			out, err := api.PutRecords(ctx, in)
 			if err == nil && aws.ToInt32(out.FailedRecordCount) > 0 {
@@ -178,5 +177,5 @@ func fill(ctx context.Context, j job.Job) error {
 			return err
 		})
 	}
-	return putters.Wait()
+	return putting.Wait()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-stream/shoal/integration/bench/job"
@@ -15,7 +16,9 @@ type scenario struct {
 	filled      bool     // the stream has job.Records records before it begins
 	onlyFull    bool     // not in the smoke test
 	once        bool     // one round is enough, for it takes long
-	contenders  []string // programs of this program, "peers/NAME" of integration/bench/peers, or "java"
+	contenders  []string // the programs of child.go
+	peers       []string // of peers.go
+	slow        []string // peers that are left out of the smoke test
 	shown       []string // figures in the table
 	ratios      []ratio
 }
@@ -25,8 +28,17 @@ type ratio struct {
 	name        string
 	figure      string
 	of          string
-	over, minus string  // at most one of them; a ratio over "*peers" is to each of them
+	over, minus string  // at most one of them
 	least, most float64 // the target, if there is one
+}
+
+// who are the contenders of a run.
+func (s scenario) who(smoke bool) []string {
+	all := append(slices.Clone(s.contenders), s.peers...)
+	if !smoke {
+		all = append(all, s.slow...)
+	}
+	return all
 }
 
 var scenarios = []scenario{
@@ -58,11 +70,91 @@ var scenarios = []scenario{
 		full:       job.Job{Shards: 4, Records: 400_000, Size: 1 << 10},
 		smoke:      job.Job{Shards: 4, Records: 100_000, Size: 1 << 10},
 		contenders: []string{"raw", "shoal"},
+		peers:      []string{"harlow", "kinsumer"},
+		slow:       []string{"vmware", "java"}, // vmware reads 2 MB/s of a shard at most
 		shown:      []string{"records_per_s", "cpu_s_per_million", "peak_mib", "first_s"},
 		ratios: []ratio{
 			{name: "worker_raw_rate", figure: "records_per_s", of: "shoal", over: "raw", least: 3},
 			{name: "worker_raw_cpu", figure: "cpu_s_per_million", of: "raw", over: "shoal", least: 5},
 			{name: "worker_raw_peak_memory", figure: "peak_mib", of: "shoal", over: "raw", most: 0.5},
+			{name: "worker_harlow_cpu", figure: "cpu_s_per_million", of: "harlow", over: "shoal", least: 5},
+			{name: "worker_kinsumer_cpu", figure: "cpu_s_per_million", of: "kinsumer", over: "shoal", least: 5},
+			{name: "worker_vmware_cpu", figure: "cpu_s_per_million", of: "vmware", over: "shoal", least: 5},
+			{name: "worker_java_cpu", figure: "cpu_s_per_million", of: "java", over: "shoal"},
+			{name: "worker_harlow_rate", figure: "records_per_s", of: "shoal", over: "harlow"},
+			{name: "worker_kinsumer_rate", figure: "records_per_s", of: "shoal", over: "kinsumer"},
+			{name: "worker_vmware_rate", figure: "records_per_s", of: "shoal", over: "vmware"},
+			{name: "worker_java_rate", figure: "records_per_s", of: "shoal", over: "java"},
+		},
+	},
+	{
+		name: "latency", title: "From the put to the processor: 1,000 records/s of 100 bytes",
+		full:       job.Job{Shards: 1, Rate: 1000, Window: 10 * time.Second},
+		smoke:      job.Job{Shards: 1, Rate: 1000, Window: 2 * time.Second},
+		contenders: []string{"floor", "fanout", "polling"},
+		shown:      []string{"p50_ms", "p99_ms"},
+		ratios: []ratio{
+			{name: "fanout_p99_over_floor_ms", figure: "p99_ms", of: "fanout", minus: "floor", most: 3},
+			{name: "fanout_p50_over_floor_ms", figure: "p50_ms", of: "fanout", minus: "floor"},
+			{name: "polling_fanout_p50", figure: "p50_ms", of: "polling", over: "fanout"},
+			{name: "polling_fanout_p99", figure: "p99_ms", of: "polling", over: "fanout"},
+		},
+	},
+	{
+		name: "producer", title: "Producer: 4 shards, records of 1 KB, four requests under way",
+		full:       job.Job{Shards: 4, Records: 200_000, Keys: 10_000, Size: 1 << 10},
+		smoke:      job.Job{Shards: 4, Records: 30_000, Keys: 10_000, Size: 1 << 10},
+		contenders: []string{"put-hand", "put-hand-cbor", "put-shoal", "put-shoal-none", "put-shoal-kpl"},
+		shown:      []string{"records_per_s", "cpu_s_per_million", "peak_mib"},
+		ratios: []ratio{
+			{name: "producer_hand_rate", figure: "records_per_s", of: "put-shoal", over: "put-hand", least: 0.9},
+			{name: "producer_hand_cpu", figure: "cpu_s_per_million", of: "put-hand", over: "put-shoal"},
+			{name: "producer_cbor_rate", figure: "records_per_s", of: "put-shoal", over: "put-hand-cbor"},
+		},
+	},
+	{
+		name: "bykey", title: "ByKey: 10 ms for each record, one shard", filled: true,
+		full:       job.Job{Shards: 1, Records: 60_000, Keys: 5_000, Size: 100, Window: 8 * time.Second},
+		smoke:      job.Job{Shards: 1, Records: 20_000, Keys: 5_000, Size: 100, Window: 2 * time.Second},
+		contenders: []string{"bykey-1", "bykey-64"},
+		shown:      []string{"records_per_s"},
+		ratios:     []ratio{{name: "bykey_64_rate", figure: "records_per_s", of: "bykey-64", over: "bykey-1", least: 40}},
+	},
+	{
+		name: "idle_1k", title: "1,000 idle shards in one worker",
+		full:       job.Job{Shards: 1_000, Window: 20 * time.Second},
+		smoke:      job.Job{Shards: 1_000, Window: 4 * time.Second},
+		once:       true,
+		contenders: []string{"idle"},
+		shown:      []string{"rss_mib", "kib_per_shard", "core_percent", "leases_kept", "all_held_s"},
+		ratios: []ratio{
+			{name: "idle_1k_kib_per_shard", figure: "kib_per_shard", of: "idle"},
+			{name: "idle_1k_leases_kept", figure: "leases_kept", of: "idle", least: 1},
+		},
+	},
+	{
+		name: "idle_10k", title: "10,000 idle shards in one worker", onlyFull: true, once: true,
+		full:       job.Job{Shards: 10_000, Window: time.Minute},
+		contenders: []string{"idle"},
+		shown:      []string{"rss_mib", "kib_per_shard", "core_percent", "leases_kept", "all_held_s"},
+		ratios: []ratio{
+			{name: "idle_10k_rss_mib", figure: "rss_mib", of: "idle", most: 200},
+			{name: "idle_10k_core_percent", figure: "core_percent", of: "idle", most: 25},
+			{name: "idle_10k_kib_per_shard", figure: "kib_per_shard", of: "idle"},
+			{name: "idle_10k_leases_kept", figure: "leases_kept", of: "idle", least: 1},
+		},
+	},
+	{
+		name: "many", title: "1,000 shards with data, pages of 50 records of 1 KB", filled: true, once: true,
+		full:       job.Job{Shards: 1_000, Records: 800_000, Size: 1 << 10},
+		smoke:      job.Job{Shards: 1_000, Records: 200_000, Size: 1 << 10},
+		contenders: []string{"many"},
+		shown:      []string{"slowest_to_mean", "records_per_s", "cpu_s_per_million", "peak_mib", "kib_per_shard", "firsts_s"},
+		ratios: []ratio{
+			{name: "many_slowest_to_mean", figure: "slowest_to_mean", of: "many", least: 0.5},
+			{name: "many_peak_mib", figure: "peak_mib", of: "many", most: 256}, // the worker's budget
+			{name: "busy_1k_kib_per_shard", figure: "kib_per_shard", of: "many"},
+			{name: "first_records_1k_shards_s", figure: "firsts_s", of: "many", most: 3},
 		},
 	},
 }

@@ -49,7 +49,8 @@ const Stop = "stop\n"
 // Settings are what a worker is told. What is zero is as the library sets it.
 type Settings struct {
 	Endpoint, Stream, App, Worker string
-	// Output is the file for what was delivered.
+	// Output is the file for what was delivered. Without one, the event "delivered" has the number of records of each
+	// batch as its detail.
 	Output string
 	// Fanout takes enhanced fan-out instead of polling.
 	Fanout bool
@@ -64,7 +65,10 @@ type Settings struct {
 
 // Start is the command that starts the worker. Its event is "started".
 func (s Settings) Start() string {
-	words := []string{"start", "-endpoint", s.Endpoint, "-stream", s.Stream, "-app", s.App, "-worker", s.Worker, "-output", s.Output}
+	words := []string{"start", "-endpoint", s.Endpoint, "-stream", s.Stream, "-app", s.App, "-worker", s.Worker}
+	if s.Output != "" {
+		words = append(words, "-output", s.Output)
+	}
 	if s.Fanout {
 		words = append(words, "-mode", "fanout")
 	}

@@ -5,6 +5,7 @@ package job
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -24,9 +25,18 @@ type Job struct {
 
 	Shards  int           `json:"shards"`  // of the stream
 	Records int           `json:"records"` // to read or write, or in an answer
+	Keys    int           `json:"keys"`    // partition keys of the records; 0 is one for each
 	Size    int           `json:"size"`    // bytes of a record
 	Window  time.Duration `json:"window"`  // for how long to measure
 	Rate    int           `json:"rate"`    // records per second
+}
+
+// Key is the partition key of a record.
+func (j Job) Key(n int) string {
+	if j.Keys > 0 {
+		n %= j.Keys
+	}
+	return "key-" + strconv.Itoa(n)
 }
 
 // Figures are what a contender found, by name.

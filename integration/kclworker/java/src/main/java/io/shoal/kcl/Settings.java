@@ -17,6 +17,7 @@ import software.amazon.kinesis.common.KinesisClientUtil;
 import software.amazon.kinesis.coordinator.Scheduler;
 import software.amazon.kinesis.leases.LeaseManagementConfig;
 import software.amazon.kinesis.metrics.NullMetricsFactory;
+import software.amazon.kinesis.processor.ShardRecordProcessorFactory;
 import software.amazon.kinesis.processor.SingleStreamTracker;
 import software.amazon.kinesis.retrieval.RetrievalSpecificConfig;
 import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
@@ -25,8 +26,10 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
 /**
  * What a worker is told. Everything that has no flag is as KCL sets it.
  *
- * <pre>-endpoint URL -stream NAME -app NAME -worker ID -output FILE [-mode polling|fanout] [-failover-ms N] [-idle-ms N]
+ * <pre>-endpoint URL -stream NAME -app NAME -worker ID [-output FILE] [-mode polling|fanout] [-failover-ms N] [-idle-ms N]
  * [-shard-sync-ms N] [-leader-lease-ms N] [-leader-heartbeat-ms N]</pre>
+ *
+ * <p>Without an output the worker tells of each batch on standard output how many records it has, and no more.
  */
 final class Settings {
     private static final Region REGION = Region.US_EAST_1;
@@ -38,7 +41,7 @@ final class Settings {
         for (int i = 1; i + 1 < words.length; i += 2) {
             flags.put(words[i], words[i + 1]);
         }
-        for (String name : new String[] {"-endpoint", "-stream", "-app", "-worker", "-output"}) {
+        for (String name : new String[] {"-endpoint", "-stream", "-app", "-worker"}) {
             if (!flags.containsKey(name)) {
                 throw new IllegalArgumentException(name + " is missing");
             }
@@ -70,11 +73,9 @@ final class Settings {
                 KinesisClientUtil.createKinesisAsyncClient(KinesisAsyncClient.builder().endpointOverride(endpoint).region(REGION));
         DynamoDbAsyncClient tables = DynamoDbAsyncClient.builder().endpointOverride(endpoint).region(REGION).build();
         CloudWatchAsyncClient metrics = CloudWatchAsyncClient.builder().endpointOverride(endpoint).region(REGION).build();
-        DeliveryLog log = new DeliveryLog(new FileOutputStream(Path.of(flags.get("-output")).toFile(), true), worker());
-
         SingleStreamTracker tracker = new SingleStreamTracker(
                 stream, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
-        ConfigsBuilder configs = new ConfigsBuilder(tracker, app, kinesis, tables, metrics, worker(), () -> new LoggedProcessor(log));
+        ConfigsBuilder configs = new ConfigsBuilder(tracker, app, kinesis, tables, metrics, worker(), processors());
         return new Scheduler(
                 configs.checkpointConfig(),
                 configs.coordinatorConfig(),
@@ -83,6 +84,14 @@ final class Settings {
                 configs.metricsConfig().metricsFactory(new NullMetricsFactory()),
                 configs.processorConfig(),
                 configs.retrievalConfig().retrievalSpecificConfig(retrieval(kinesis, stream, app)));
+    }
+
+    private ShardRecordProcessorFactory processors() throws IOException {
+        if (!flags.containsKey("-output")) {
+            return CountingProcessor::new;
+        }
+        DeliveryLog log = new DeliveryLog(new FileOutputStream(Path.of(flags.get("-output")).toFile(), true), worker());
+        return () -> new LoggedProcessor(log);
     }
 
     private LeaseManagementConfig leases(LeaseManagementConfig config) {

@@ -8,12 +8,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/shoal-stream/shoal/integration/bench/job"
 )
 
-const recordSize = 100
+const recordSize = 100 // bytes of those whose latency is measured
 
 // openFloor has a server that writes what is posted to it into one stream, and nothing more.
-func openFloor(ctx context.Context, arrive func([]byte)) (func(context.Context, []byte) error, func() error, error) {
+func openFloor(ctx context.Context, _ job.Job, arrive func([]byte)) (func(context.Context, []byte) error, func() error, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
@@ -93,4 +95,11 @@ func openFloor(ctx context.Context, arrive func([]byte)) (func(context.Context, 
 		<-served
 		return err
 	}, nil
+}
+
+// overHTTP2 is a client that speaks HTTP/2 in plain text only.
+func overHTTP2() *http.Client {
+	var only http.Protocols
+	only.SetUnencryptedHTTP2(true)
+	return &http.Client{Transport: &http.Transport{Protocols: &only}}
 }

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shoal-stream/shoal/integration/bench/job"
+	"github.com/shoal-stream/shoal/integration/kclworker"
+)
+
+// A launcher runs one turn of a contender, as a process.
+type launcher func(ctx context.Context, j job.Job) (measured, error)
+
+// launchers finds how to run each contender of the scenarios. Those that cannot be had are left out, with the reason in
+// the report.
+func (r *run) launchers(ctx context.Context, chosen []scenario, work string) map[string]launcher {
+	all := map[string]launcher{}
+	for name := range programs {
+		all[name] = func(ctx context.Context, j job.Job) (measured, error) {
+			return r.process(exec.CommandContext(ctx, r.self, "-contender", name, "-job", j.String()), j)
+		}
+	}
+	wanted := map[string]bool{}
+	for _, s := range chosen {
+		for _, name := range s.who(r.smoke) {
+			wanted[name] = true
+		}
+	}
+	if slices.ContainsFunc(goPeers, func(p peer) bool { return wanted[p.name] }) {
+		r.goPeers(ctx, work, all)
+	}
+	if wanted["java"] {
+		classpath, err := kclworker.Install(ctx, kclworker.Newest)
+		if err != nil {
+			r.report.leaveOut("java", err)
+		} else {
+			all["java"] = func(ctx context.Context, j job.Job) (measured, error) { return r.java(ctx, classpath, j) }
+		}
+	}
+	return all
+}
+
+// A peer is a Go library beside Shoal, in a module of its own.
+type peer struct {
+	name   string
+	folder string // below integration/bench
+}
+
+var goPeers = []peer{{"vmware", "peers"}, {"harlow", "peers"}, {"kinsumer", "peers/kinsumer"}}
+
+// goPeers builds the programs of the Go peers. A module that the module proxy does not have leaves its peer out.
+func (r *run) goPeers(ctx context.Context, work string, all map[string]launcher) {
+	built := map[string]error{}
+	for _, p := range goPeers {
+		program := filepath.Join(work, strings.ReplaceAll(p.folder, "/", "-"))
+		err, done := built[p.folder]
+		if !done {
+			err = buildPeer(ctx, p.folder, program)
+			built[p.folder] = err
+		}
+		if err != nil {
+			r.report.leaveOut(p.name, err)
+			continue
+		}
+		all[p.name] = func(ctx context.Context, j job.Job) (measured, error) {
+			return r.process(exec.CommandContext(ctx, program, p.name, j.String()), j)
+		}
+	}
+}
+
+func buildPeer(ctx context.Context, folder, program string) error {
+	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		return fmt.Errorf("find this module: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
+	cmd.Dir = filepath.Join(strings.TrimSpace(string(root)), "integration", "bench", filepath.FromSlash(folder))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("go build: %w: %s", err, lastLine(string(out)))
+	}
+	return nil
+}
+
+// java runs the Java KCL in its default settings but for the time between listings of shards and between reads, and with
+// the optimising compiler on. Its CPU time and memory are the JVM's, start included.
+func (r *run) java(ctx context.Context, classpath string, j job.Job) (_ measured, err error) {
+	cmd := kclworker.Command(classpath)
+	cmd.Args = slices.DeleteFunc(cmd.Args, func(a string) bool { return a == "-XX:TieredStopAtLevel=1" })
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start java: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() }) // it may have ended
+	defer stop()
+	settings := kclworker.Settings{
+		Endpoint: j.URL, Stream: j.Stream, App: j.App, Worker: "java", ShardSync: time.Second, Idle: time.Millisecond,
+	}
+	tally, peak, lines := job.NewTally(j.Records), 0.0, bufio.NewScanner(out)
+	for lines.Scan() {
+		var event struct{ Event, Detail string }
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // a line of the library's own
+		}
+		switch event.Event {
+		case "idle":
+			if _, err := fmt.Fprint(in, settings.Start()); err != nil {
+				return nil, fmt.Errorf("start the Java worker: %w", err)
+			}
+		case "delivered":
+			var n int
+			if _, err := fmt.Sscan(event.Detail, &n); err != nil {
+				return nil, fmt.Errorf("what Java delivered: %w", err)
+			}
+			tally.Add(n)
+		}
+		select {
+		case <-tally.All():
+		default:
+			continue
+		}
+		if peak, err = status(cmd.Process.Pid, "VmHWM"); err != nil {
+			return nil, err
+		}
+		break
+	}
+	_ = cmd.Process.Kill() // it has done its work, and may have ended
+	_ = cmd.Wait()         // killed, as it should be
+	figures, err := tally.Figures()
+	if err = errors.Join(err, ctx.Err()); err != nil {
+		return nil, fmt.Errorf("java: %w", err)
+	}
+	m := measured(figures)
+	m["peak_mib"] = peak / (1 << 20)
+	m.spent(cmd.ProcessState, j)
+	return m, nil
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
