@@ -123,9 +123,16 @@ func archive(t *testing.T, cfg Config, stream worker.Stream, during func()) {
 	archiveWith(t, a, stream, during)
 }
 
-func archiveWith(t *testing.T, a *Archiver, stream worker.Stream, during func()) {
+func archiveWith(t *testing.T, a *Archiver, stream worker.Stream, during func()) (failures []string) {
 	t.Helper()
+	var mu sync.Mutex
+	failed := func(_ worker.ShardInfo, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		failures = append(failures, err.Error())
+	}
 	w, err := worker.New(worker.Config{
+		Hooks:       worker.Hooks{Failed: failed},
 		Application: "archive", Streams: []worker.Stream{stream}, Leases: memory.New(), NewProcessor: a.NewProcessor,
 		IdleCall: time.Second,
 	})
@@ -143,6 +150,7 @@ func archiveWith(t *testing.T, a *Archiver, stream worker.Stream, during func())
 	if used := a.budget.used; used != 0 {
 		t.Errorf("after the end %d bytes are still held", used)
 	}
+	return failures
 }
 
 func put(stream *memstream.Stream, n int) []string {
@@ -217,10 +225,13 @@ func TestAFullDiskInTheSpoolIsSaidAndLosesNothing(t *testing.T) {
 			}
 			return f.WriteAt(b, at)
 		}
-		archiveWith(t, a, stream, func() {
+		failures := archiveWith(t, a, stream, func() {
 			time.Sleep(5 * time.Minute)
 			synctest.Wait()
 		})
+		if len(failures) == 0 || !strings.Contains(failures[0], "spool in "+cfg.SpoolDir+": no space left on device") {
+			t.Errorf("the worker heard %q", failures)
+		}
 		if got := s.lines(t, cfg.Format, "records/"); !slices.Equal(got, want) {
 			t.Errorf("stored %d lines, want %d", len(got), len(want))
 		}
