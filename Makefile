@@ -56,6 +56,13 @@ bench-localstream: kinesalite ## localstream's speed beside a null server and ki
 bench-localstream-quick: kinesalite ## the same in half a minute
 	$(GO) run ./integration/bench/localstream -quick -kinesalite "$(KINESALITE)"
 
+.PHONY: bench-leases bench-leases-full
+bench-leases: ## what 1,000 leases cost in request units beside Java KCL's protocol; the last line is JSON
+	@$(GO) run ./integration/bench/leases
+
+bench-leases-full: ## the same with 10,000 leases over 20 workers
+	@$(GO) run ./integration/bench/leases -leases 10000 -for 60s
+
 .PHONY: kinesalite
 kinesalite: # the peer, outside of the repository; the benchmark says so if it is left out
 	@test -e "$(KINESALITE)/node_modules/.bin/kinesalite" || ! command -v npm >/dev/null || \

@@ -131,12 +131,13 @@ func (f *fleet) settle(ctx context.Context) (time.Duration, error) {
 // measure has the processors go on in a mode and counts for a time.
 func (f *fleet) measure(ctx context.Context, name string, how mode, length time.Duration) (phase, error) {
 	f.how.Store(int32(how))
-	if how != resting {
-		if err := f.put(ctx, int((length+2*idle)/every)+2); err != nil {
+	if how == checkpointing { // for the phase that follows, too: a page that is read ahead must not be an empty one
+		if err := f.put(ctx, int((2*length+idle+5*every)/every)+5); err != nil {
 			return phase{}, err
 		}
-		sleep(ctx, idle+2*every) // every shard was read, and is in step
+		sleep(ctx, idle) // every shard was read
 	}
+	sleep(ctx, 2*every)
 	f.meter.start(name)
 	sleep(ctx, length)
 	p := f.meter.stop()
@@ -155,8 +156,8 @@ func (f *fleet) put(ctx context.Context, n int) error {
 		entries = entries[:0]
 		return err
 	}
-	for range n {
-		for i := range f.hashes {
+	for i := range f.hashes {
+		for range n {
 			entries = append(entries, types.PutRecordsRequestEntry{Data: []byte("x"), PartitionKey: aws.String("k"), ExplicitHashKey: &f.hashes[i]})
 			if len(entries) == batch {
 				if err := flush(); err != nil {
