@@ -35,7 +35,7 @@ const most = 1.05
 func main() {
 	workers := flag.Int("workers", 20, "workers")
 	leases := flag.Int("leases", 1000, "leases, one for each shard")
-	length := flag.Duration("for", 20*time.Second, "how long each phase is measured")
+	length := flag.Duration("for", 30*time.Second, "how long each phase is measured; best a multiple of 10 s, in which each lease is renewed three times")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
