@@ -261,7 +261,7 @@ func TestALeaderOutlivesTroubleWithEveryWriteOfItsLock(t *testing.T) {
 						a := f.start("a", nil)
 						pass(5 * time.Second)
 						b := f.start("b", func(cfg *leader.Config) {
-							cfg.Stand = func() bool { return (op == memory.OpBeat || applied) && time.Since(failed) > 2*time.Second }
+							cfg.Stand = func() bool { looked(); return (op == memory.OpBeat || applied) && time.Since(failed) > 2*time.Second }
 						})
 						deadline := time.Now().Add(blind + 3*time.Second)
 						for !a.Leading() || op == memory.OpBeat && failed.IsZero() {
