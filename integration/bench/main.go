@@ -84,6 +84,11 @@ func (r *run) main(ctx context.Context, only string) (missed bool, err error) {
 			return false, fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	if r.write != "" {
+		if err := r.writeReport(ctx); err != nil {
+			return false, err
+		}
+	}
 	return r.report.print(os.Stdout)
 }
 

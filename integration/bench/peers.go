@@ -78,12 +78,12 @@ func (r *run) goPeers(ctx context.Context, work string, all map[string]launcher)
 }
 
 func buildPeer(ctx context.Context, folder, program string) error {
-	root, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	dir, err := benchFolder(ctx)
 	if err != nil {
-		return fmt.Errorf("find this module: %w", err)
+		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
-	cmd.Dir = filepath.Join(strings.TrimSpace(string(root)), "integration", "bench", filepath.FromSlash(folder))
+	cmd.Dir = filepath.Join(dir, filepath.FromSlash(folder))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, lastLine(string(out)))
 	}
