@@ -95,6 +95,13 @@ func (w *Worker) roomiest(ctx context.Context) string {
 	return room.Next()
 }
 
+// forgetRoom has the next look for room read the table.
+func (w *Worker) forgetRoom() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.room = nil
+}
+
 // memberQuiet is how old the item of a live worker may be: Java writes one every 30 s.
 const memberQuiet = 45 * time.Second
 

@@ -20,7 +20,8 @@ func (w *Worker) drain(loops, election *crew, endElection context.CancelFunc) er
 		close(w.abandon)
 	})
 	defer stop()
-	<-w.away // in a twentieth of the bound
+	<-w.away       // in a twentieth of the bound
+	w.forgetRoom() // others may be stopping, too
 	close(w.stopping)
 	loops.wait(w.abandon)
 	w.crew.wait(w.abandon)
