@@ -3,6 +3,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,9 +20,9 @@ import (
 type java struct {
 	f    *fleet
 	name string
-	deaf atomic.Bool // it ignores that its leases are wanted
-	gone atomic.Bool // it has died
-	off  time.Duration
+	deaf atomic.Bool  // it ignores that its leases are wanted
+	gone atomic.Bool  // it has died
+	off  atomic.Int64 // nanoseconds that its time of day is wrong
 }
 
 // rows makes the leases of all shards, as whoever came first would have.
@@ -41,7 +42,7 @@ func (f *fleet) join(name string) *java {
 	j := &java{f: f, name: name}
 	f.every(30*time.Second, func(ctx context.Context) {
 		if !j.gone.Load() {
-			_ = f.store.PutMember(ctx, lease.Member{Worker: name, Updated: time.Now().Add(j.off)}) // the table is in trouble
+			_ = f.store.PutMember(ctx, lease.Member{Worker: name, Updated: time.Now().Add(time.Duration(j.off.Load()))}) // the table is in trouble
 		}
 	})
 	f.every(3300*time.Millisecond, j.renew)
@@ -263,10 +264,12 @@ func TestAHolderThatIgnoresARequestIsOverruledAfterFortySeconds(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				f := newFleet(t, 4, memstream.Options{})
 				f.rows("java")
-				f.join("java").deaf.Store(true)
+				var mu sync.Mutex
 				asked, forced := map[string]time.Time{}, map[string]time.Time{}
 				f.store.Written = func(op string, before, after lease.Lease) {
 					f.log.written(op, before, after)
+					mu.Lock()
+					defer mu.Unlock()
 					switch op {
 					case memory.OpAsk:
 						asked[after.Key] = time.Now()
@@ -281,8 +284,10 @@ func TestAHolderThatIgnoresARequestIsOverruledAfterFortySeconds(t *testing.T) {
 					}
 					return true, nil
 				}
+				f.join("java").deaf.Store(true)
 				a := f.start("a", nil)
 				f.until("two have been asked for and come", 100*time.Second, func() bool { return len(a.Status().Shards) == 2 })
+				mu.Lock()
 				for key, at := range forced {
 					if d := at.Sub(asked[key]); d < 40*time.Second || d > 44*time.Second {
 						t.Errorf("%s was assigned %v after it was asked for, want 40 s", key, d)
@@ -291,6 +296,7 @@ func TestAHolderThatIgnoresARequestIsOverruledAfterFortySeconds(t *testing.T) {
 				if len(forced) != 2 {
 					t.Errorf("%d leases were assigned by force, want 2", len(forced))
 				}
+				mu.Unlock()
 				stop(t, a)
 			})
 		})
@@ -301,13 +307,19 @@ func TestAWorkerWhoseClockIsFarOffIsReportedOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 4, memstream.Options{})
 		f.rows("")
-		f.join("java").off = -2 * time.Minute
+		f.join("java").off.Store(int64(-2 * time.Minute))
 		f.join("other")
+		var mu sync.Mutex
 		reports := map[string]int{}
 		a := f.start("a", func(c *worker.Config) {
-			c.Hooks.Failed = func(_ worker.ShardInfo, err error) { reports[err.Error()]++ }
+			c.Hooks.Failed = func(_ worker.ShardInfo, err error) {
+				mu.Lock()
+				defer mu.Unlock()
+				reports[err.Error()]++
+			}
 		})
 		pass(10 * time.Minute)
+		mu.Lock()
 		n := 0
 		for text, times := range reports {
 			t.Log(times, text)
@@ -316,6 +328,7 @@ func TestAWorkerWhoseClockIsFarOffIsReportedOnce(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%d reports, want one", n)
 		}
+		mu.Unlock()
 		stop(t, a)
 	})
 }

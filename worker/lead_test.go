@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unsafe"
@@ -131,6 +132,7 @@ func TestAStopGivesNothingToTheDeadWhateverTheClocks(t *testing.T) {
 			t.Run(fmt.Sprintf("a clock %s, and the %s one stops", name, stops), func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					f := newFleet(t, 12, memstream.Options{})
+					j := f.journal()
 					members := map[string]*member{
 						"leader": f.start("leader", nil), // it alone surveys the table, and has no say in this
 						"true":   f.start("true", nil), "skewed": f.start("skewed", skewed(100, offset)), "d": f.start("d", nil),
@@ -140,15 +142,15 @@ func TestAStopGivesNothingToTheDeadWhateverTheClocks(t *testing.T) {
 					if err := f.store.PutMember(t.Context(), dead); err != nil {
 						t.Fatal(err)
 					}
-					var gone []string
-					f.store.Written = func(op string, before, after lease.Lease) {
-						f.log.written(op, before, after)
-						if op == memory.OpRelease && before.Owner == stops {
-							gone = append(gone, after.Owner)
-						}
-					}
+					before := len(j.since(0))
 					stop(t, members[stops])
 					delete(members, stops)
+					var gone []string
+					for _, e := range j.since(before) {
+						if e.op == memory.OpRelease && e.before.Owner == stops {
+							gone = append(gone, e.after.Owner)
+						}
+					}
 					if len(gone) != 3 || slices.Contains(gone, "dead") || slices.Contains(gone, "") {
 						t.Errorf("its leases went to %q", gone)
 					}
@@ -323,7 +325,6 @@ func TestATimeOfDayThatStepsMovesNothingAndIsReported(t *testing.T) {
 			t.Errorf("%d leases moved", n)
 		}
 		mu.Lock()
-		defer mu.Unlock()
 		if !slices.ContainsFunc(reports, func(err error) bool { return strings.Contains(err.Error(), "clock") }) {
 			t.Error("nobody reported the clock")
 		}
@@ -332,6 +333,7 @@ func TestATimeOfDayThatStepsMovesNothingAndIsReported(t *testing.T) {
 				t.Errorf("trouble: %v", err)
 			}
 		}
+		mu.Unlock()
 		stop(t, a, b, c)
 		f.once()
 	})
@@ -344,18 +346,20 @@ func TestWhatALeaderDoesForTheDeadMayFailInEitherWay(t *testing.T) {
 			t.Run(op+" "+name, func(t *testing.T) {
 				bubble(t, func(t *testing.T) {
 					f := newFleet(t, 4, memstream.Options{})
-					a := f.start("a", nil)
-					pass(3 * time.Second)
-					b := f.start("b", nil)
-					f.settled(time.Minute, 2, a, b)
 					var calls tally
+					var died atomic.Bool
 					f.store.Fault = func(_ context.Context, what, _ string) (bool, error) {
-						if what == op && calls.add(op) == 1 {
+						if what == op && died.Load() && calls.add(op) == 1 {
 							return apply, errors.New("connection reset")
 						}
 						return true, nil
 					}
+					a := f.start("a", nil)
+					pass(3 * time.Second)
+					b := f.start("b", nil)
+					f.settled(time.Minute, 2, a, b)
 					b.crash()
+					died.Store(true)
 					f.put(40)
 					f.all(16 * time.Second)
 					f.until("its item is gone", 15*time.Second, func() bool {
