@@ -376,3 +376,43 @@ func TestWhatALeaderDoesForTheDeadMayFailInEitherWay(t *testing.T) {
 		}
 	}
 }
+
+// The last word that a worker says of itself may be under way when it stops.
+func TestAWorkerThatStopsLeavesNoItemWhateverBecameOfItsWrites(t *testing.T) {
+	for _, c := range []struct {
+		name, op string
+		applied  bool
+	}{
+		{"its last write was refused", memory.OpPutMember, false}, {"its last write was applied and not answered", memory.OpPutMember, true},
+		{"the deletion is refused once", memory.OpDeleteMember, false}, {"the deletion is not answered", memory.OpDeleteMember, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFleet(t, 1, memstream.Options{})
+				var calls tally
+				failed := make(chan struct{})
+				f.store.Fault = func(ctx context.Context, op, _ string) (bool, error) {
+					if n := calls.add(op); op == c.op && (op == memory.OpDeleteMember && n == 1 || op == memory.OpPutMember && n == 2) {
+						close(failed)
+						if op == memory.OpPutMember {
+							<-ctx.Done() // the worker stops meanwhile
+						}
+						return c.applied, errTest
+					}
+					return true, nil
+				}
+				a := f.start("a", nil)
+				if c.op == memory.OpPutMember {
+					<-failed
+				} else {
+					pass(5 * time.Second)
+				}
+				stop(t, a)
+				if _, members, err := f.store.Survey(t.Context()); err != nil || len(members) != 0 {
+					t.Errorf("the table still has %v, error %v", members, err)
+				}
+				<-failed
+			})
+		})
+	}
+}
