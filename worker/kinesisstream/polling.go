@@ -18,6 +18,27 @@ import (
 // iteratorLife is how long an iterator is used. The service's lasts 5 minutes (Kinesis API reference, GetRecords).
 const iteratorLife = 4 * time.Minute
 
+// Pages are asked for by their bytes where Options.Limit leaves it open: pageBytes is more than the service gives of a
+// shard in a second, so that five reads a second never wait for it, and small enough that a page being processed, one
+// that waits and one under way are little memory. How many records that is, the last page tells; firstLimit is asked for
+// before there was one.
+const (
+	pageBytes  = 3 << 20
+	firstLimit = 2_000
+)
+
+// limit is how many records the next page may have.
+func (r *reader) limit() int {
+	switch limit := r.stream.o.Limit; {
+	case limit > 0:
+		return limit
+	case r.mean == 0:
+		return firstLimit
+	default:
+		return max(1, min(pageBytes/r.mean, maxLimit))
+	}
+}
+
 // Open makes a reader. LATEST is fixed when the first Read gets its iterator, or its subscription.
 func (s *Stream) Open(shardID string, at record.Position) worker.Reader {
 	r := &reader{stream: s, shardID: shardID, at: at}
@@ -38,6 +59,7 @@ type reader struct {
 
 	iterator *string   // nil if none is at hand
 	taken    time.Time // not after the service made it
+	mean     int       // bytes of a record in the last page that had some, 0 before
 	refused  error     // why iterator begins at the horizon though at is a number
 }
 
@@ -57,7 +79,7 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 		}
 		sent := s.o.Clock.Now()
 		out, err := s.api.GetRecords(ctx, &kinesis.GetRecordsInput{
-			ShardIterator: r.iterator, Limit: aws.Int32(int32(s.o.Limit)), StreamARN: s.byARN(),
+			ShardIterator: r.iterator, Limit: aws.Int32(int32(r.limit())), StreamARN: s.byARN(),
 		})
 		if err == nil {
 			page, err := r.accept(out, sent)
@@ -165,6 +187,11 @@ func (r *reader) accept(out *kinesis.GetRecordsOutput, sent time.Time) (record.P
 	}
 	if n := len(page.Records); n > 0 {
 		r.passed(page.Records[n-1].SequenceNumber)
+		bytes := 0
+		for i := range page.Records {
+			bytes += page.Records[i].Size()
+		}
+		r.mean = max(bytes/n, 1)
 	}
 	r.iterator, r.taken = out.NextShardIterator, sent
 	return page, nil

@@ -377,7 +377,7 @@ func TestReadersAskAsTheirOptionsSay(t *testing.T) {
 		wantARN   string
 		wantLimit int
 	}{
-		{"s", Options{}, "s", "", 10_000},
+		{"s", Options{}, "s", "", firstLimit},
 		{streamARN, Options{Limit: 3}, "", streamARN, 3},
 	} {
 		f := newFake(t, 1)
@@ -390,6 +390,27 @@ func TestReadersAskAsTheirOptionsSay(t *testing.T) {
 		}
 		if get.StreamARN != c.wantARN || get.Limit != c.wantLimit || get.ShardIterator == "" {
 			t.Errorf("GetRecords of %+v", get)
+		}
+	}
+}
+
+func TestPagesAreAskedForByTheBytesOfTheLast(t *testing.T) {
+	for _, c := range []struct{ size, limit int }{{0, maxLimit}, {100, maxLimit}, {1 << 10, pageBytes / (1<<10 + 3)}, {1 << 20, 2}} {
+		f := newFake(t, 1)
+		if _, _, err := f.stream.Put("key", make([]byte, c.size)); err != nil {
+			t.Fatal(err)
+		}
+		r := New(f.client(), "s").Open(shard0, record.TrimHorizon)
+		var limits []int
+		for range 3 {
+			if _, err := r.Read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			limits = append(limits, f.calls[len(f.calls)-1].in.Limit)
+		}
+		// The third page follows one that is empty, which tells nothing.
+		if want := []int{firstLimit, c.limit, c.limit}; !slices.Equal(limits, want) {
+			t.Errorf("records of %d bytes: asked for %v, want %v", c.size, limits, want)
 		}
 	}
 }

@@ -39,7 +39,8 @@ type Options struct {
 	// is the service's limit and shared by all applications; 1 s between reads of a shard that has nothing new; 30 s
 	// for a read.
 	Pace worker.Pace
-	// Limit is the most records in a page that is polled, 1 to 10,000; default 10,000. A page never exceeds 10 MiB.
+	// Limit is the most records in a page that is polled, 1 to 10,000. The default goes by bytes: as many records as had
+	// about 3 MiB in the page before. A page never exceeds 10 MiB.
 	Limit int
 	// FanOut is the name or the ARN of the consumer to read with by enhanced fan-out; the default is to poll. A consumer
 	// of that name is registered when the first reader needs it, waited for, and left there; see Deregister. All workers
@@ -82,7 +83,6 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 	s.o.Pace.PerSecond = cmp.Or(s.o.Pace.PerSecond, 5)
 	s.o.Pace.Idle = cmp.Or(s.o.Pace.Idle, time.Second)
 	s.o.Pace.Timeout = cmp.Or(s.o.Pace.Timeout, 30*time.Second)
-	s.o.Limit = cmp.Or(s.o.Limit, maxLimit)
 	if strings.HasPrefix(nameOrARN, "arn:") {
 		s.arn = &nameOrARN
 		if parsed, err := arn.Parse(nameOrARN); err == nil {
@@ -96,8 +96,8 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 		s.err = fmt.Errorf("%w: %.200q: want a name of 1 to 128 characters out of a-z, A-Z, 0-9, _ . -, or arn:…:stream/NAME", worker.ErrNoStream, nameOrARN)
 	case s.o.FanOut != "" && badConsumer(s.o.FanOut) != nil:
 		s.err = fmt.Errorf("stream %s: %w", s.name, badConsumer(s.o.FanOut))
-	case s.o.Limit < 1 || s.o.Limit > maxLimit:
-		s.err = fmt.Errorf("stream %s: Limit %d; want 1 to %d", s.name, s.o.Limit, maxLimit)
+	case s.o.Limit < 0 || s.o.Limit > maxLimit:
+		s.err = fmt.Errorf("stream %s: Limit %d; want 0 for the default, or 1 to %d", s.name, s.o.Limit, maxLimit)
 	default:
 		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) {
 			o.Retryer, o.HTTPClient = aws.NopRetryer{}, plainbody.Wrap(o.HTTPClient)
