@@ -35,8 +35,13 @@ func (r *run) launchers(ctx context.Context, chosen []scenario, work string) map
 			wanted[name] = true
 		}
 	}
-	if slices.ContainsFunc(goPeers, func(p peer) bool { return wanted[p.name] }) {
+	if slices.ContainsFunc(goPeers, func(name string) bool { return wanted[name] }) {
 		r.goPeers(ctx, work, all)
+	}
+	for name, why := range unavailable {
+		if wanted[name] {
+			r.report.leaveOut(name, errors.New(why))
+		}
 	}
 	if wanted["java"] {
 		classpath, err := kclworker.Install(ctx, kclworker.Newest)
@@ -49,41 +54,36 @@ func (r *run) launchers(ctx context.Context, chosen []scenario, work string) map
 	return all
 }
 
-// A peer is a Go library beside Shoal, in a module of its own.
-type peer struct {
-	name   string
-	folder string // below integration/bench
+// goPeers are the Go libraries that integration/bench/peers has, a module of its own.
+var goPeers = []string{"vmware", "harlow"}
+
+// unavailable are peers that have no program, and why.
+var unavailable = map[string]string{
+	"kinsumer": "its module has no tag that Go takes for a version, and the checksum database does not know those of its fork",
 }
 
-var goPeers = []peer{{"vmware", "peers"}, {"harlow", "peers"}, {"kinsumer", "peers/kinsumer"}}
-
-// goPeers builds the programs of the Go peers. A module that the module proxy does not have leaves its peer out.
+// goPeers builds the program of the Go peers. Without the network, or a module that they need, they are left out.
 func (r *run) goPeers(ctx context.Context, work string, all map[string]launcher) {
-	built := map[string]error{}
-	for _, p := range goPeers {
-		program := filepath.Join(work, strings.ReplaceAll(p.folder, "/", "-"))
-		err, done := built[p.folder]
-		if !done {
-			err = buildPeer(ctx, p.folder, program)
-			built[p.folder] = err
-		}
+	program := filepath.Join(work, "peers")
+	err := buildPeers(ctx, program)
+	for _, name := range goPeers {
 		if err != nil {
-			r.report.leaveOut(p.name, err)
+			r.report.leaveOut(name, err)
 			continue
 		}
-		all[p.name] = func(ctx context.Context, j job.Job) (measured, error) {
-			return r.process(exec.CommandContext(ctx, program, p.name, j.String()), j)
+		all[name] = func(ctx context.Context, j job.Job) (measured, error) {
+			return r.process(exec.CommandContext(ctx, program, name, j.String()), j)
 		}
 	}
 }
 
-func buildPeer(ctx context.Context, folder, program string) error {
+func buildPeers(ctx context.Context, program string) error {
 	dir, err := benchFolder(ctx)
 	if err != nil {
 		return err
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", program, ".")
-	cmd.Dir = filepath.Join(dir, filepath.FromSlash(folder))
+	cmd.Dir = filepath.Join(dir, "peers")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w: %s", err, lastLine(string(out)))
 	}
