@@ -39,6 +39,9 @@ func (f *fleet) journal() *journal {
 		j.add(entry{op: op, key: after.Key, before: before, after: after, when: time.Now()})
 	}
 	f.store.Fault = func(_ context.Context, op, key string) (bool, error) {
+		if op == memory.OpDeleteMember {
+			time.Sleep(50 * time.Millisecond) // what does not wait for it comes before it
+		}
 		switch op {
 		case memory.OpDeleteMember, memory.OpPutMember, memory.OpDeleteLeader, memory.OpPutLeader:
 			j.add(entry{op: op, key: key, when: time.Now()})
