@@ -45,7 +45,7 @@ func corpus(t *testing.T, target string) (inputs []string) {
 // frugal fails the test if f, which reads size bytes, allocates more than four times that and a MiB.
 func frugal(t *testing.T, what string, size int, f func()) {
 	t.Helper()
-	if used, bound := allocated(f), 4*uint64(size)+1<<20; used > bound {
+	if used, bound := allocated(f), leeway*(4*uint64(size)+1<<20); used > bound {
 		t.Errorf("%s: %d bytes of input took %d bytes of memory, want at most %d", what, size, used, bound)
 	}
 }

@@ -1,0 +1,6 @@
+//go:build !race
+
+package attr
+
+// leeway multiplies what a reading may take.
+const leeway = 1
