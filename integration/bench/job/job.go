@@ -99,8 +99,9 @@ func (t *Tally) Add(n int) {
 // All is closed once all have come.
 func (t *Tally) All() <-chan struct{} { return t.all }
 
-// Figures are the rate from the first records on, without those, so that nobody's start counts, and the whole time. It
-// is an error if not just as many came as were wanted.
+// Figures are the whole rate; the rate from the first records on, without those, so that nobody's start counts, which
+// says something if there are many more; and when the first and the last came. It is an error if not just as many came as
+// were wanted.
 func (t *Tally) Figures() (Figures, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -108,6 +109,7 @@ func (t *Tally) Figures() (Figures, error) {
 		return nil, fmt.Errorf("%d records came, want %d", t.count, t.want)
 	}
 	return Figures{
+		"whole_per_s":   float64(t.count) / t.last.Sub(t.started).Seconds(),
 		"records_per_s": float64(t.count-t.head) / t.last.Sub(t.first).Seconds(),
 		"first_s":       t.first.Sub(t.started).Seconds(),
 		"all_s":         t.last.Sub(t.started).Seconds(),
