@@ -181,6 +181,28 @@ func TestUnknownAttributesOfAFleetSurvive(t *testing.T) {
 	}
 }
 
+// The mark that a member is Shoal's is in what Java declares for extensions, and good for the one writing only: a Java worker
+// under the same ID leaves it as it is.
+func TestAMemberThatJavaHasWrittenSinceIsNotTakenForShoals(t *testing.T) {
+	client := serve(t, localstream.Options{})
+	s, ctx := open(t, client), t.Context()
+	must(t, s.PutMember(ctx, lease.Member{Worker: "w1", Updated: noon, Shoal: true}))
+	want := "entityType S:WORKER_METRIC_STATS|leaseKey S:w1|lut N:1700000000|opr M:{}|properties M:{shoal S:1700000000}|sts M:{}"
+	if got := wireItem(item(t, client, "w1"), "|"); got != want {
+		t.Errorf("\n%s\nwant\n%s", got, want)
+	}
+	for lut, want := range map[string]bool{"1700000000": true, "1700000030": false} {
+		it := item(t, client, "w1")
+		it["lut"] = num(lut)
+		put(t, client, it)
+		_, members, err := s.Survey(ctx)
+		must(t, err)
+		if len(members) != 1 || members[0].Shoal != want {
+			t.Errorf("written at %s: %+v, want Shoal %v", lut, members, want)
+		}
+	}
+}
+
 // What a reader meets in a table that holds everything.
 func TestSurveyLeavesOutOtherKindsAndReportsDamage(t *testing.T) {
 	client := serve(t, localstream.Options{})
