@@ -58,6 +58,16 @@ var differences = []difference{
 	{"one item twice in a transaction is refused before conditions are tested", func(req request, theirs, ours answer) bool {
 		return theirs.kind == "TransactionCanceledException" && strings.Contains(ours.message, "multiple operations on one item")
 	}},
+	{"a transaction's update that does not fit its item is refused", func(req request, theirs, ours answer) bool {
+		return req.operation == "TransactWriteItems" && ours.kind == "TransactionCanceledException" && hasReason(ours, "ValidationError") && theirs.kind == ""
+	}},
+	{"what is wrong with a request itself comes before what is wrong with a key", func(req request, theirs, ours answer) bool {
+		return theirs.kind == "TransactionCanceledException" && ours.kind == "ValidationException" &&
+			strings.HasPrefix(ours.message, "ExpressionAttribute")
+	}},
+	{"a table that is missed comes before a path that is not there", func(req request, theirs, ours answer) bool {
+		return ours.kind == "ResourceNotFoundException" && strings.Contains(theirs.message, "document path")
+	}},
 	{"an update cannot give an index key another type", func(req request, theirs, ours answer) bool {
 		return req.operation == "UpdateItem" && ours.kind == "ValidationException" && theirs.kind == "" &&
 			(strings.Contains(ours.message, "Type mismatch for Index Key") || strings.Contains(ours.message, "for a secondary index key"))

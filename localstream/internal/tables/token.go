@@ -63,11 +63,11 @@ func digest(all []*inTransaction) string {
 
 // replayed looks whether the transaction of that name was done already; t, which has its digest, becomes what is
 // remembered of it. Another transaction of the same name is refused.
-func (s *Service) replayed(tx *storage.Tx, name *string, t *token) (bool, error) {
+func (s *Service) replayed(get func(key []byte) ([]byte, bool, error), name *string, t *token) (bool, error) {
 	if name == nil {
 		return false, nil
 	}
-	stored, found, err := tx.Get(tokenKey(*name))
+	stored, found, err := get(tokenKey(*name))
 	if err != nil || !found {
 		return false, err
 	}

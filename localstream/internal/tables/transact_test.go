@@ -139,6 +139,10 @@ func TestATokenMakesATransactionOnce(t *testing.T) {
 		_, err := s.transact("once", transactPut("t-1", item{"p": str("b")}, ""))
 		wantError(t, err, "IdempotentParameterMismatchException",
 			"DynamoDB rejected the request because you retried a request with a different payload but with an idempotent token that was already used.")
+		_, err = s.transact("once", transactPut("t-1", item{"p": num("1")}, "")) // a key of another type is looked at later
+		if mismatch := (*types.IdempotentParameterMismatchException)(nil); !errors.As(err, &mismatch) {
+			t.Errorf("another transaction with a wrong key: %v", err)
+		}
 
 		s.close(t)
 		s = open(t, fs, tables.Options{}) // a restart forgets no token

@@ -79,12 +79,12 @@ func (s *Service) transactWriteItems(ctx context.Context, in *transactWriteInput
 		return nil, err
 	}
 	units := &allConsumed{detail: in.ReturnConsumedCapacity, double: true}
-	if err := s.checkTransaction(all, units); err != nil {
+	if err := s.checkTransaction(all, units, in.ClientRequestToken); err != nil {
 		return nil, err
 	}
 	t := token{Request: digest(all)}
 	err = s.store.Update(ctx, func(tx *storage.Tx) error {
-		done, err := s.replayed(tx, in.ClientRequestToken, &t)
+		done, err := s.replayed(tx.Get, in.ClientRequestToken, &t)
 		if err != nil || done {
 			return err
 		}
@@ -157,8 +157,8 @@ func (s *Service) bindTransacted(m *transactWrite) (w *inTransaction, err error)
 }
 
 // checkTransaction finds the tables and checks the writes against them. One item twice comes before a table that is
-// missed.
-func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed) error {
+// missed, and another transaction's token before what is wrong with the writes.
+func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed, name *string) error {
 	var missed error
 	failed := make([]reason, len(all))
 	for i, w := range all {
@@ -172,6 +172,11 @@ func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed) err
 			return err
 		}
 		w.units = units.of(w.table.Name)
+	}
+	if missed == nil {
+		if _, err := s.replayed(s.store.Get, name, &token{Request: digest(all)}); err != nil {
+			return err
+		}
 	}
 	for i, w := range all {
 		if failed[i].code != "" {
