@@ -166,7 +166,8 @@ func (c *campaign) evenTwoJava(ctx context.Context) (time.Duration, error) {
 	return m.took, m.err
 }
 
-// asSoon compares with two Java workers. When a round comes is chance, so one round more is allowed.
+// asSoon compares with two Java workers. When a round of the Java leader comes, and which leases it picks at random, is
+// chance: both were seen to need one to four of them. So three more are allowed.
 func (c *campaign) asSoon(ctx context.Context, r *result, even time.Duration) error {
 	java, err := c.evenTwoJava(ctx)
 	if err != nil {
@@ -174,7 +175,7 @@ func (c *campaign) asSoon(ctx context.Context, r *result, even time.Duration) er
 	}
 	r.millis("even", even)
 	r.millis("even_two_java", java)
-	r.want(even <= java+c.round(), "even after %v, two Java workers after %v", even, java)
+	r.want(even <= java+3*c.round(), "even after %v, two Java workers after %v", even, java)
 	return nil
 }
 
