@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/shoal-stream/shoal/localstream/internal/storage"
@@ -173,7 +174,7 @@ func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed, nam
 		}
 		w.units = units.of(w.table.Name)
 	}
-	if missed == nil {
+	if missed == nil && !slices.ContainsFunc(all, (*inTransaction).malformed) {
 		if _, err := s.replayed(s.store.Get, name, &token{Request: digest(all)}); err != nil {
 			return err
 		}
@@ -205,6 +206,11 @@ func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed, nam
 		seen[string(key)] = true
 	}
 	return missed
+}
+
+// malformed reports whether a value of w is none that an item can have, whatever its table is.
+func (w *inTransaction) malformed() bool {
+	return w.in.Item.Problem() != "" || w.in.Key.Problem() != "" || w.in.ExpressionAttributeValues.Problem() != ""
 }
 
 func errOneItemTwice() error {
