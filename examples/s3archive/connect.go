@@ -24,6 +24,7 @@ import (
 	"github.com/shoal-stream/shoal/integration/check"
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/plainbody"
+	"github.com/shoal-stream/shoal/worker"
 )
 
 // A connection is the clients of one process with its settings.
@@ -33,7 +34,8 @@ type connection struct {
 	tables  *dynamodb.Client
 	store   *archive.S3
 	config  archive.Config
-	since   time.Time // from where a second pass begins, once prepared
+	since   time.Time   // from where a second pass begins, once prepared
+	pace    worker.Pace // of the reads; zero is that of a real stream
 }
 
 // connect makes the clients; it calls nobody.

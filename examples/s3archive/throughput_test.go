@@ -31,7 +31,7 @@ type load struct {
 	bytes   int64
 }
 
-// newLoad fills a stream of 4 shards with 64 MiB of flights, about 2 KB a record.
+// newLoad fills a stream of 4 shards with 256 MiB of flights, about 2 KB a record.
 func newLoad(b *testing.B) *load {
 	srv, err := localstream.Open("", localstream.Options{Memory: true})
 	if err != nil {
@@ -47,7 +47,7 @@ func newLoad(b *testing.B) *load {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for i := 0; l.bytes < 64<<20; i++ {
+	for i := 0; l.bytes < 256<<20; i++ {
 		var entries []types.PutRecordsRequestEntry
 		for j := range 400 {
 			from := (i*400 + j) * 13 % (len(flights) - 24)
@@ -142,11 +142,12 @@ func (l *load) archiver(b *testing.B) time.Duration {
 	}
 	s := &settings{}
 	s.defaults()
-	s.stream, s.bucket, s.app, s.maxBytes, s.maxAge = "load", "load", fmt.Sprint("load-", time.Now().UnixNano()), 15<<20, time.Second
+	s.stream, s.bucket, s.app, s.maxBytes, s.maxAge = "load", "load", fmt.Sprint("load-", time.Now().UnixNano()), 15<<20, time.Second // the last objects wait for it
 	c, err := newConnection(s, l.stream, bucket)
 	if err != nil {
 		b.Fatal(err)
 	}
+	c.pace = worker.Pace{PerSecond: 1000} // the plain loop keeps to no limit either
 	ctx, stop := context.WithCancel(b.Context())
 	defer stop()
 	var mu sync.Mutex

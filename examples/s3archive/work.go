@@ -28,7 +28,7 @@ func (c *connection) newWorker(log *zap.Logger, hooks worker.Hooks) (*worker.Wor
 	}
 	return worker.New(worker.Config{
 		Application:   c.s.application(),
-		Streams:       []worker.Stream{kinesisstream.New(c.kinesis, c.s.stream)},
+		Streams:       []worker.Stream{kinesisstream.New(c.kinesis, c.s.stream, kinesisstream.Options{Pace: c.pace})},
 		Leases:        dynamo.New(c.tables, c.s.application()),
 		NewProcessor:  a.NewProcessor,
 		Start:         start,
