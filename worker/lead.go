@@ -34,10 +34,7 @@ func (w *Worker) leadLoop(ctx context.Context) {
 		leads := w.election.Leading()
 		if !leads && !w.election.Watching() {
 			l.census = assign.Census{Duration: w.cfg.LeaseDuration} // what is seen after a gap must be judged afresh
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
+			await(ctx, changed)
 			continue
 		}
 		started := w.clock.Now()
@@ -80,6 +77,14 @@ func (w *Worker) pauseFor(ctx context.Context, d time.Duration, poke <-chan stru
 		_ = w.clock.Sleep(ctx, gather) // ctx is looked at next
 	case <-changed:
 	case <-timer.C:
+	}
+}
+
+// await waits until changed is closed or ctx ends.
+func await(ctx context.Context, changed <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-changed:
 	}
 }
 
@@ -189,7 +194,7 @@ func (l *leading) take(ctx context.Context, m assign.Move) {
 		w.take(ctx, m.Lease)
 		return
 	}
-	taken, err := w.takeFor(ctx, m.Lease, m.To)
+	taken, _, err := w.takeAs(ctx, m.Lease, m.To)
 	if err != nil {
 		w.refused(ctx, "assign lease", m.Lease, err)
 		return

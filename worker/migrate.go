@@ -56,11 +56,16 @@ func (w *Worker) joinFleet(ctx context.Context) error {
 			w.setDuty(state)
 			return nil
 		}
-		next := lease.Migration{Key: lease.ClientVersion, State: state, By: w.cfg.WorkerID, At: w.clock.Now().Truncate(time.Millisecond)}
+		next := w.migration(lease.ClientVersion, state)
 		if err := w.cfg.Leases.PutMigration(ctx, stored, next); err != nil && !errors.Is(err, lease.ErrConflict) {
 			return fmt.Errorf("write how the fleet assigns its leases: %w", err)
 		}
 	}
+}
+
+// migration is the item with which this worker says where a migration stands.
+func (w *Worker) migration(key lease.MigrationKey, state string) lease.Migration {
+	return lease.Migration{Key: key, State: state, By: w.cfg.WorkerID, At: w.clock.Now().Truncate(time.Millisecond)}
 }
 
 // errFleet2X says that workers of KCL 2.x use the table, which cannot bear the items that this worker would write.
@@ -132,7 +137,7 @@ func (w *Worker) followClientVersion(ctx context.Context, ready *migrate.Readine
 	if round == nil || !ready.Observe(true, *round, w.cfg.LeaseDuration, w.clock.Now()) {
 		return nil
 	}
-	next := lease.Migration{Key: lease.ClientVersion, State: lease.Client3XWithRollback, By: w.cfg.WorkerID, At: w.clock.Now().Truncate(time.Millisecond)}
+	next := w.migration(lease.ClientVersion, lease.Client3XWithRollback)
 	if err := w.cfg.Leases.PutMigration(ctx, stored, next); err != nil && !raced(err) {
 		return err
 	}
@@ -167,7 +172,7 @@ func (w *Worker) moveTables(ctx context.Context, m *migrate.Mover) error {
 	}
 	w.log.Info("migration to one table", zap.Stringer("step", action), zap.String("state", stored.State))
 	put := func(state string) error {
-		next := lease.Migration{Key: lease.SingleTable, State: state, By: w.cfg.WorkerID, At: w.clock.Now().Truncate(time.Millisecond)}
+		next := w.migration(lease.SingleTable, state)
 		return w.cfg.Leases.PutMigration(ctx, stored, next)
 	}
 	switch action {

@@ -26,17 +26,13 @@ func (w *Worker) syncLoop(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if w.duty().Led && !w.election.Leading() {
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
+			await(ctx, changed)
 			continue
 		}
 		pause := w.clock.Jitter(syncEvery)
 		if err := w.syncAll(ctx, former); err != nil && ctx.Err() == nil {
 			failed++
-			w.log.Warn("survived", zap.Error(brief(err)))
-			w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)
+			w.trouble(err)
 			pause = w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second)
 		} else {
 			failed = 0
@@ -139,7 +135,7 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		poke(w.pokeLead)
 	}
 	for _, row := range shardsync.Deletable(own, all) {
-		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !errors.Is(err, lease.ErrConflict) && !errors.Is(err, lease.ErrNotFound) {
+		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !raced(err) {
 			return fmt.Errorf("delete the finished lease %s: %w", row.Key, err)
 		}
 	}

@@ -41,16 +41,8 @@ func (w *Worker) reserve(key string) bool {
 	if w.taking[key] || w.tenures[key] != nil {
 		return false
 	}
-	if w.taking == nil {
-		w.taking = map[string]bool{}
-	}
 	w.taking[key] = true
 	return true
-}
-
-func (w *Worker) takeFor(ctx context.Context, row lease.Lease, owner string) (lease.Lease, error) {
-	taken, _, err := w.takeAs(ctx, row, owner)
-	return taken, err
 }
 
 // takeAs makes owner the owner of a free or expired row. A take that is under way when the worker stops is carried

@@ -19,10 +19,7 @@ func (w *Worker) takeLoop(ctx context.Context) {
 		changed := w.elected.wait()
 		if w.duty().Led {
 			census, first = assign.Census{Duration: w.cfg.LeaseDuration}, true
-			select {
-			case <-ctx.Done():
-			case <-changed:
-			}
+			await(ctx, changed)
 			continue
 		}
 		every := w.cfg.LeaseDuration / 2

@@ -92,7 +92,7 @@ func New(cfg Config) (*Worker, error) {
 		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
 		stopping: make(chan struct{}), away: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
-		done: map[string]lease.Lease{},
+		done: map[string]lease.Lease{}, taking: map[string]bool{},
 	}
 	w.election = leader.New(leader.Config{
 		Fleet: cfg.Leases, Worker: cfg.WorkerID, Duration: min(cfg.LeaseDuration, leaderDuration), Clock: w.clock,
@@ -183,8 +183,7 @@ func (w *Worker) retryStart(ctx context.Context, what string, f func() error) er
 		if ctx.Err() != nil || final || attempt == startAttempts {
 			return err
 		}
-		w.survive(ShardInfo{Application: w.cfg.Application, Worker: w.cfg.WorkerID}, err)
-		w.log.Warn("survived", zap.Error(brief(err)))
+		w.trouble(err)
 		if w.clock.Sleep(ctx, w.clock.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) != nil {
 			return err
 		}
