@@ -29,6 +29,17 @@ func (w *Worker) mine(rows []lease.Lease) ([]lease.Lease, error) {
 	return kept, nil
 }
 
+// survey reads the table; the rows are those of the streams that this worker reads. damaged tells of items that are left out
+// because they could not be read.
+func (w *Worker) survey(ctx context.Context) (rows []lease.Lease, members []lease.Member, damaged, err error) {
+	rows, members, damaged = w.cfg.Leases.Survey(ctx)
+	if damaged != nil && !errors.Is(damaged, lease.ErrDamaged) {
+		return nil, nil, nil, damaged
+	}
+	rows, err = w.mine(rows)
+	return rows, members, damaged, err
+}
+
 func oneOrSeveral(several bool) string {
 	if several {
 		return "several streams"

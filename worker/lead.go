@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -94,15 +93,11 @@ const gather = 10 * time.Millisecond
 // round surveys the table, and where this worker leads decides and acts.
 func (l *leading) round(ctx context.Context, leads bool) (suspect bool, err error) {
 	w := l.w
-	rows, members, damaged := w.cfg.Leases.Survey(ctx)
-	if damaged != nil && !errors.Is(damaged, lease.ErrDamaged) {
-		return false, damaged
-	}
-	now := w.clock.Now()
-	rows, err = w.mine(rows)
+	rows, members, damaged, err := w.survey(ctx)
 	if err != nil {
 		return false, err
 	}
+	now := w.clock.Now()
 	round := l.census.Observe(rows, members, now, now)
 	l.reportSkew(round.Skewed)
 	w.noteFleet(rows, round.Alive)

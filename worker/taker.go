@@ -2,12 +2,10 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/sourcegraph/conc/pool"
 
-	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/assign"
 )
 
@@ -37,11 +35,7 @@ func (w *Worker) takeLoop(ctx context.Context) {
 
 // takeRound lists the table, decides, and takes. In the first round the worker takes up what it had before a restart.
 func (w *Worker) takeRound(ctx context.Context, census *assign.Census, first bool) error {
-	rows, members, damaged := w.cfg.Leases.Survey(ctx)
-	if damaged != nil && !errors.Is(damaged, lease.ErrDamaged) {
-		return damaged
-	}
-	rows, err := w.mine(rows)
+	rows, members, damaged, err := w.survey(ctx)
 	if err != nil {
 		return err
 	}

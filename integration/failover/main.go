@@ -72,12 +72,7 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 		return 2, "", fmt.Errorf("unknown fault %q; want one of %s", c.fault, strings.Join(fleet.Faults, ", "))
 	}
 	kept := folder != ""
-	if kept {
-		err = os.MkdirAll(folder, 0o755)
-	} else {
-		folder, err = os.MkdirTemp("", "failover-")
-	}
-	if err != nil {
+	if folder, err = fleet.Folder(folder, "failover"); err != nil {
 		return 2, "", err
 	}
 	defer func() {

@@ -159,3 +159,11 @@ func (s *Site) takeJVM(ctx context.Context, version string) (*process, error) {
 	_, err := p.await(ctx, "idle", 0, time.Minute)
 	return p, err
 }
+
+// Folder makes a run's folder: the one that was asked for, or if none was a temporary one whose name begins with prefix.
+func Folder(asked, prefix string) (string, error) {
+	if asked == "" {
+		return os.MkdirTemp("", prefix+"-")
+	}
+	return asked, os.MkdirAll(asked, 0o755)
+}

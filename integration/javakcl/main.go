@@ -90,7 +90,7 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 		return 2, "", fmt.Errorf("unknown fault %q; want one of %s", c.fault, strings.Join(fleet.Faults, ", "))
 	}
 	kept := folder != ""
-	if folder, err = makeFolder(folder); err != nil {
+	if folder, err = fleet.Folder(folder, cmp.Or(strings.TrimSpace(os.Getenv("FAULT")), "fleet")); err != nil {
 		return 2, "", err
 	}
 	defer func() {
@@ -115,13 +115,6 @@ func run(ctx context.Context, c *campaign, only string, lanes int, folder string
 	}
 	c.out.line("%d cases in %.0f s, %d failed", len(results), time.Since(start).Seconds(), failed)
 	return min(failed, 1), line, nil
-}
-
-func makeFolder(folder string) (string, error) {
-	if folder == "" {
-		return os.MkdirTemp("", cmp.Or(strings.TrimSpace(os.Getenv("FAULT")), "fleet")+"-")
-	}
-	return folder, os.MkdirAll(folder, 0o755)
 }
 
 func choose(only string) ([]testCase, error) {
