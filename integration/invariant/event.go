@@ -1,0 +1,75 @@
+// Package invariant holds what a fleet promises as plain code over one log of what happened: puts, writes of the lease
+// table, calls of processors, reshards, and what was done to the fleet. A simulation writes the log as it runs; for
+// real processes it is put together from the files that they and the server leave. The checkers are the same for both.
+package invariant
+
+import (
+	"sync"
+	"time"
+
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/record"
+)
+
+// A Kind says what an Event tells.
+type Kind uint8
+
+// The kinds, each with the fields that it fills beside At.
+const (
+	Shard   Kind = iota + 1 // a shard came to be: Stream, Shard, Parents, Range
+	Put                     // a record was acknowledged: Stream, Shard, Records (one)
+	Write                   // a row of the table changed: Worker (of the request, if known), Op, Before, After; an empty key: no row
+	Begin                   // a processor was made: Worker, Life, Tenure, Stream, Shard, Records (one: its start), Counter
+	Deliver                 // a call of a processor begins: Worker, Life, Tenure, Stream, Shard, Records
+	Return                  // and ends: Worker, Life, Tenure, Err if it failed
+	Finish                  // a processor was told of its end: Worker, Life, Tenure, Note (the reason)
+	Start                   // a worker starts: Worker, Life
+	Crash                   // a worker ends without a word: Worker, Life
+	Pause                   // a worker stands still: Worker, Life, For
+	Stop                    // a worker is asked to stop: Worker, Life
+	Ended                   // Run has returned: Worker, Life, Err
+	Fault                   // a fault was played: Note (its name), Worker if it met one, For
+	Reached                 // a rare situation came to pass: Note (its name)
+	Quiet                   // no faults from here on, and at least one worker is healthy
+)
+
+// An Event is one thing that happened. The events of a log are in the order in which they happened.
+type Event struct {
+	At      time.Time // by one true clock, not a worker's own
+	Kind    Kind
+	Worker  string // its ID
+	Life    int    // which start of any worker this is, counted over the run: two lives may share an ID
+	Tenure  int    // which processor, counted over the run
+	Stream  string
+	Shard   string
+	Records []record.Position // in the order of delivery
+	Parents []string
+	Range   record.HashKeyRange
+	Counter int64 // the lease's counter as the worker knew it
+	Op      string
+	Before  lease.Lease
+	After   lease.Lease
+	Err     string
+	Note    string
+	For     time.Duration
+}
+
+// A Log gathers events. Its zero value is ready; it is safe for concurrent use.
+type Log struct {
+	mu     sync.Mutex
+	events []Event
+}
+
+// Add appends e.
+func (l *Log) Add(e Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e)
+}
+
+// Events is what was added so far, to be read only.
+func (l *Log) Events() []Event {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.events[:len(l.events):len(l.events)]
+}
