@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -126,6 +127,9 @@ func (k *Keeper) Release(ctx context.Context, next string) error {
 func (k *Keeper) Deadline() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if mutant.Planted(mutant.DeadlineTooLate) {
+		return k.sent.Add(3 * k.cfg.Duration)
+	}
 	return k.sent.Add(k.cfg.Duration - k.cfg.Duration/10)
 }
 

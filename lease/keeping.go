@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -132,7 +133,9 @@ func (k *Keeper) write(ctx context.Context, s *keeping) (over bool, err error) {
 	}
 	t := k.next(s)
 	var row Lease
-	if t.giveUp {
+	if mutant.Spent() {
+		err = ErrThrottled
+	} else if t.giveUp {
 		row, err = k.cfg.Store.Release(ctx, t.held, k.cfg.Worker, t.next)
 	} else {
 		row, err = k.cfg.Store.Renew(ctx, t.held, k.cfg.Worker, t.change)
@@ -148,8 +151,12 @@ func (k *Keeper) write(ctx context.Context, s *keeping) (over bool, err error) {
 	case errors.Is(err, ErrInvalid) && t.req != nil && !t.giveUp:
 		t.req.reply(err)
 		s.req = nil
+	case mutant.Planted(mutant.ThrottledIsLoss) && errors.Is(err, ErrThrottled):
+		return false, k.lost(err)
 	case errors.Is(err, ErrThrottled), errors.Is(err, ErrInvalid):
 		k.failed(ctx, s, err)
+	case mutant.Planted(mutant.LostAnswerIsDone) && !t.giveUp:
+		return k.applied(s, t, t.guess())
 	default:
 		k.failed(ctx, s, err)
 		s.tries = append(s.tries, t)
@@ -200,13 +207,16 @@ func carryMark(c *Change, mark record.Position, row *Lease) {
 		if c.Checkpoint.Compare(row.Checkpoint) < 0 {
 			c.Checkpoint = record.Position{}
 		}
-	case c.Pending.IsZero() && mark.Compare(row.Checkpoint) > 0 && mark.Compare(row.Pending) >= 0:
+	case c.Pending.IsZero() && (mark.Compare(row.Checkpoint) > 0 || mutant.Planted(mutant.MarkGoesBack) && !mark.IsZero()) && mark.Compare(row.Pending) >= 0:
 		c.Checkpoint = mark
 	}
 }
 
 // applied goes on after t made the row what it is.
 func (k *Keeper) applied(s *keeping, t try, row Lease) (over bool, err error) {
+	if mutant.Planted(mutant.SentAtAnswer) {
+		t.sent = k.cfg.Clock.Now()
+	}
 	k.adopt(row.Clone(), t.sent)
 	if t.req != nil {
 		t.req.reply(nil)
@@ -233,7 +243,7 @@ func (k *Keeper) settle(ctx context.Context, s *keeping) (over bool, err error) 
 	}
 	held, gaveUp := k.Lease(), false
 	for _, t := range s.tries {
-		if t.wrote(row, k.cfg.Worker) {
+		if t.wrote(row, k.cfg.Worker) && !mutant.Planted(mutant.LostAnswerIsLoss) {
 			return k.applied(s, t, row)
 		}
 		gaveUp = gaveUp || t.giveUp
@@ -253,6 +263,13 @@ func (k *Keeper) settle(ctx context.Context, s *keeping) (over bool, err error) 
 	default:
 		return false, k.lost(fmt.Errorf("%w: held by %q with counter %d", ErrConflict, row.Holder(), row.Counter))
 	}
+}
+
+// guess is the row as t makes it if it is applied.
+func (t *try) guess() Lease {
+	row := t.change.Apply(t.held)
+	row.Counter++
+	return row
 }
 
 // wrote reports whether row is what t made of the row that it was sent for. Values are compared, not only the counter:

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -305,6 +306,9 @@ func (p *byKey) finished(k *keyLine, i *item) {
 	for p.unfinished.len() > 0 && p.unfinished.first().done {
 		done = p.unfinished.first().Position()
 		p.unfinished.pop()
+	}
+	if mutant.Planted(mutant.HighestKeyDone) {
+		done = i.Position()
 	}
 	if !done.IsZero() {
 		p.feed()

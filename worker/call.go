@@ -7,11 +7,13 @@ import (
 	"sync"
 
 	"github.com/sourcegraph/conc/panics"
+
+	"github.com/shoal-stream/shoal/internal/mutant"
 )
 
 // guard runs f and turns a panic into an error with f's own stack that wraps errPanic.
 func guard(f func() error) (err error) {
-	if r := panics.Try(func() { err = f() }); r != nil {
+	if r := panics.Try(func() { err = f() }); r != nil && !mutant.Planted(mutant.PanicIsSuccess) {
 		return fmt.Errorf("%w: %.256s\n%s", errPanic, fmt.Sprint(r.Value), r.Stack)
 	}
 	return err

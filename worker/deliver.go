@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -18,7 +19,7 @@ func (s *session) deliver(records []record.Record, behind time.Duration) error {
 	policy := s.t.w.cfg.Retry
 	for attempt := 1; ; attempt++ {
 		err := s.process(records, behind, attempt)
-		if err == nil {
+		if err == nil || mutant.Planted(mutant.SkipsFailed) && attempt > 1 && s.ctx.Err() == nil {
 			return nil
 		}
 		if s.ctx.Err() != nil || errors.Is(err, errPanic) || errors.Is(err, ErrRestart) || errors.Is(err, ErrAbandoned) {
@@ -61,6 +62,9 @@ func (s *session) process(records []record.Record, behind time.Duration, attempt
 			bytes += records[i].Size()
 		}
 	}
+	if mutant.Planted(mutant.MarkTooEarly) {
+		t.keeper.Mark(batch.last)
+	}
 	started := t.w.clock.Now()
 	if err := t.call("ProcessRecords", func() error { return s.processor.ProcessRecords(s.ctx, batch) }); err != nil {
 		t.unmark()
@@ -78,7 +82,7 @@ func (s *session) process(records []record.Record, behind time.Duration, attempt
 // trusted returns nil while the lease can be trusted. When it cannot, it waits for the keeper to say that it is lost, or
 // to renew it after all: an answer that was under way at the deadline may still come.
 func (t *tenure) trusted(ctx context.Context) error {
-	for ctx.Err() == nil && !t.w.clock.Now().Before(t.keeper.Deadline()) {
+	for ctx.Err() == nil && !t.w.clock.Now().Before(t.keeper.Deadline()) && !mutant.Planted(mutant.NoDeadline) {
 		_ = t.w.clock.Sleep(ctx, t.w.cfg.LeaseDuration/20)
 	}
 	return context.Cause(ctx)

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -118,10 +119,16 @@ func (f *fetcher) read(ctx context.Context) (record.Page, error) {
 			page, err = f.gone(ctx)
 		}
 		if err == nil {
+			mutant.Spend(-1)
 			return page, nil
 		}
 		if ctx.Err() != nil {
 			return record.Page{}, context.Cause(ctx)
+		}
+		mutant.Spend(5)
+		if mutant.Planted(mutant.ReopensAtLatest) {
+			f.reader.Close()
+			f.reader = f.s.t.stream.Open(f.s.t.shardID, record.Latest)
 		}
 		failed++
 		f.s.t.survive(fmt.Errorf("read, attempt %d: %w", failed, err))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/shardsync"
 	"github.com/shoal-stream/shoal/record"
@@ -39,6 +40,9 @@ func (s *session) finishUntilDone() error {
 			return err
 		}
 		err := t.call("Finish", func() error { return s.processor.Finish(s.ctx, ShardEnd) })
+		if mutant.Planted(mutant.EndsUnfinished) && s.ctx.Err() == nil {
+			return nil
+		}
 		if err == nil || s.ctx.Err() != nil || errors.Is(err, errPanic) || errors.Is(err, ErrRestart) || errors.Is(err, ErrAbandoned) {
 			return err
 		}
@@ -56,7 +60,7 @@ func (s *session) finishMoving() error {
 		t.enter(Finishing)
 	}
 	err := t.trusted(s.ctx)
-	if err == nil {
+	if err == nil && !mutant.Planted(mutant.NoFinish) {
 		err = t.call("Finish", func() error { return s.processor.Finish(s.ctx, Moving) })
 		if errors.Is(err, ErrAbandoned) {
 			return err
@@ -139,7 +143,13 @@ func (t *tenure) createChildren(children []record.Shard) (ready bool, err error)
 	if !ready {
 		return false, nil
 	}
-	for _, row := range create {
+	for i, row := range create {
+		if mutant.Planted(mutant.ChildForgotten) && i > 0 {
+			continue
+		}
+		if mutant.Planted(mutant.ChildFromNow) {
+			row.Checkpoint = record.AtTimestamp(t.w.clock.Now())
+		}
 		row.Owner = t.heir()
 		if err := t.w.cfg.Leases.Create(t.ctx, row); err != nil && !errors.Is(err, lease.ErrExists) {
 			return false, fmt.Errorf("create the lease of %s: %w", row.Shard, err)

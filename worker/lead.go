@@ -9,6 +9,7 @@ import (
 	"github.com/sourcegraph/conc/pool"
 	"go.uber.org/zap"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/assign"
 )
@@ -161,6 +162,10 @@ func (l *leading) act(ctx context.Context, moves assign.Moves) {
 		writes.Go(func() { l.take(ctx, m) })
 	}
 	for _, m := range moves.Ask {
+		if mutant.Planted(mutant.TakesInsteadOfAsk) {
+			writes.Go(func() { l.take(ctx, m) })
+			continue
+		}
 		writes.Go(func() { l.ask(ctx, m) })
 	}
 	for _, m := range moves.Force {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/shardsync"
 	"github.com/shoal-stream/shoal/record"
@@ -217,6 +218,9 @@ func (s *session) handOver() error {
 		case page := <-s.pages:
 			s.page = page
 			records := s.cutter.cut(page.Records)
+			if mutant.Planted(mutant.SkipsAfterResume) && s.last.IsZero() && s.shard.Start.Kind() == record.KindSequence && len(records) > 0 {
+				records = records[1:]
+			}
 			err := s.deliverPage(records, page.Behind)
 			page.giveBack()
 			if err != nil {
@@ -240,6 +244,9 @@ func (s *session) deliverPage(records []record.Record, behind time.Duration) err
 	for len(records) > 0 {
 		var batch []record.Record
 		batch, records = s.cutter.next(records)
+		if mutant.Planted(mutant.SkipsAtSeam) && len(records) > 0 {
+			records = records[1:]
+		}
 		if err := s.deliver(batch, behind); err != nil {
 			return err
 		}

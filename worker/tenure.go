@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/shoal-stream/shoal/checkpoint"
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/shardsync"
 	"github.com/shoal-stream/shoal/record"
@@ -83,7 +84,9 @@ func (t *tenure) run() error {
 	beside.start(func() {
 		if err := t.keeper.Run(t.ctx); err != nil {
 			t.log.Warn("lease lost", zap.Error(err))
-			t.cancel(err)
+			if !mutant.Planted(mutant.LossIsForgotten) {
+				t.cancel(err)
+			}
 		}
 	})
 	beside.start(t.move)
@@ -178,6 +181,9 @@ func (t *tenure) move() {
 	case <-t.w.stopping:
 	}
 	close(t.moving)
+	if mutant.Planted(mutant.ReleasesTooEarly) {
+		t.release()
+	}
 	bound := t.w.cfg.DrainTimeout
 	if t.w.clock.Sleep(t.ctx, bound*8/10) != nil {
 		return
@@ -203,6 +209,9 @@ func (t *tenure) cancelSession(cause error) {
 // release stores what was marked and gives the lease up: to whoever asked for it, else to the worker that has most room,
 // else to nobody.
 func (t *tenure) release() {
+	if mutant.Planted(mutant.NoRelease) {
+		return
+	}
 	ctx, cancel := t.w.clock.WithTimeout(t.ctx, t.w.cfg.DrainTimeout/10, errDrained)
 	defer cancel()
 	t.storeMark(ctx)
@@ -239,7 +248,7 @@ func (t *tenure) awaitParents() ([]lease.Lease, error) {
 			failed++
 			t.survive(fmt.Errorf("look at the parents' leases: %w", err))
 			pause = t.w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second)
-		case !blocked:
+		case !blocked || mutant.Planted(mutant.ChildTooEarly):
 			return rows, nil
 		}
 		if err := t.awaitNews(pause, finished, listed, err == nil); err != nil {
@@ -347,6 +356,9 @@ func (t *tenure) mark(p record.Position) error {
 func (t *tenure) unmark() {
 	t.marks.Lock()
 	defer t.marks.Unlock()
+	if mutant.Planted(mutant.FailureStaysDone) {
+		return
+	}
 	t.keeper.Unmark(t.ledger.Fail())
 }
 

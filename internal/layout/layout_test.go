@@ -23,13 +23,14 @@ var allowed = []struct {
 }{
 	{"record/", []string{"record/", "internal/clock", "internal/plainbody"}},
 	{"checkpoint", []string{"record"}},
-	{"lease", []string{"record", "internal/clock"}},
-	{"lease/", []string{"lease/", "record", "internal/clock", "internal/plainbody"}},
-	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/leader", "lease/metrics", "lease/migrate", "lease/shardsync", "record", "internal/clock"}},
+	{"lease", []string{"record", "internal/clock", "internal/mutant"}},
+	{"lease/", []string{"lease/", "record", "internal/clock", "internal/mutant", "internal/plainbody"}},
+	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/leader", "lease/metrics", "lease/migrate", "lease/shardsync", "record", "internal/clock", "internal/mutant"}},
 	{"worker/", []string{"worker/", "lease/", "checkpoint", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/cmd/", []string{"localstream/", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/", []string{"localstream/", "record/", "internal/clock"}},
 	{"internal/clock", nil},
+	{"internal/mutant", nil},
 	{"internal/", []string{"internal/clock"}},
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 )
 
@@ -190,6 +191,12 @@ func (c *Census) readLeases(r *Round) map[string]*tally {
 // endurance is how long a counter must stand still before the lease has expired. A worker that was just given a
 // lease has more time for its first renewal: Java KCL looks for its leases only once in a lease duration.
 func endurance(d time.Duration, fresh bool) time.Duration {
+	switch {
+	case mutant.Planted(mutant.ExpiresTooEarly):
+		return d / 4
+	case mutant.Planted(mutant.NeverExpires):
+		return math.MaxInt64
+	}
 	if fresh {
 		return d + d/2
 	}

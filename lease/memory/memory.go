@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -163,7 +164,8 @@ func (s *Store) Renew(ctx context.Context, held lease.Lease, worker string, c le
 		return lease.Lease{}, fmt.Errorf("lease %s: %w", held.Key, err)
 	}
 	return s.update(ctx, OpRenew, held.Key, func(row lease.Lease) (lease.Lease, bool) {
-		ok := row.Counter == held.Counter && (row.Owner == worker || row.CheckpointOwner == worker)
+		ok := (row.Counter == held.Counter || mutant.Planted(mutant.RenewByOwner)) && (row.Owner == worker || row.CheckpointOwner == worker) ||
+			mutant.Planted(mutant.RenewUnchecked)
 		row = c.Apply(row)
 		row.Counter++
 		return row, ok
@@ -173,12 +175,14 @@ func (s *Store) Renew(ctx context.Context, held lease.Lease, worker string, c le
 // Take makes worker the owner of a row.
 func (s *Store) Take(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {
 	return s.update(ctx, OpTake, seen.Key, func(row lease.Lease) (lease.Lease, bool) {
-		ok := row.Counter == seen.Counter && row.Owner == seen.Owner
+		ok := row.Counter == seen.Counter && row.Owner == seen.Owner || mutant.Planted(mutant.TakeUnchecked)
 		if row.Owner != "" && row.Owner != worker {
 			row.OwnerSwitches++
 		}
 		row.Owner, row.CheckpointOwner = worker, ""
-		row.Counter++
+		if !mutant.Planted(mutant.TakeKeepsCounter) {
+			row.Counter++
+		}
 		return row, ok
 	})
 }
@@ -195,7 +199,7 @@ func (s *Store) Ask(ctx context.Context, seen lease.Lease, worker string) (lease
 // Release gives a held row away.
 func (s *Store) Release(ctx context.Context, held lease.Lease, worker, next string) (lease.Lease, error) {
 	return s.update(ctx, OpRelease, held.Key, func(row lease.Lease) (lease.Lease, bool) {
-		ok := row.Counter == held.Counter
+		ok := row.Counter == held.Counter || mutant.Planted(mutant.ReleaseUnchecked)
 		if held.CheckpointOwner == worker {
 			ok = ok && row.CheckpointOwner == worker
 			next = row.Owner

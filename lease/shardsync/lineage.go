@@ -3,6 +3,7 @@ package shardsync
 import (
 	"slices"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -102,7 +103,7 @@ func Deletable(leases []lease.Lease, listed []record.Shard) []lease.Lease {
 			return row != nil && (row.Checkpoint.Kind() == record.KindSequence || row.Finished())
 		}
 		hasRow := func(parent string) bool { return rows[id{l.Stream, parent}] != nil }
-		if !l.Finished() || slices.ContainsFunc(l.Parents, hasRow) {
+		if !(l.Finished() || mutant.Planted(mutant.DeletesTooEarly) && len(l.Children) > 0) || slices.ContainsFunc(l.Parents, hasRow) {
 			continue
 		}
 		children, known := l.Children, len(l.Children) > 0
@@ -110,7 +111,7 @@ func Deletable(leases []lease.Lease, listed []record.Shard) []lease.Lease {
 			children, known = slices.Concat(children, offspring[l.Shard]), true
 			children = slices.DeleteFunc(children, func(child string) bool { return !there[child] && !hasRow(child) })
 		}
-		if known && !slices.ContainsFunc(children, func(child string) bool { return !underWay(child) }) {
+		if known && (mutant.Planted(mutant.DeletesTooEarly) || !slices.ContainsFunc(children, func(child string) bool { return !underWay(child) })) {
 			done = append(done, l)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -175,7 +176,7 @@ func (s *syncer) cover(id string) coverage {
 		}
 	}
 	switch {
-	case len(parents) == done && done > 0:
+	case len(parents) == done && done > 0 && !mutant.Planted(mutant.ChildForgotten):
 		s.coverage[id] = unfinished
 		s.rows = append(s.rows, s.row(shard, record.TrimHorizon))
 	case len(parents) == missed && (missed == 0 || s.start != record.TrimHorizon):
