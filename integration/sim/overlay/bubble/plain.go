@@ -1,0 +1,7 @@
+//go:build !detsim
+
+package bubble
+
+const exact = false
+
+func setSeed(uint64) {}
