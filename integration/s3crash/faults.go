@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
+	"github.com/shoal-stream/shoal/integration/proxy"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -99,9 +100,9 @@ func (s *scene) killGateway(ctx context.Context) error {
 }
 
 // lose lets the next attempt at an object get lost.
-func (s *scene) lose(l loss) fault {
+func (s *scene) lose(f proxy.Fate) fault {
 	return func(context.Context) error {
-		s.slots[s.random.IntN(len(s.slots))].proxy.arm(l)
+		s.slots[s.random.IntN(len(s.slots))].proxy.arm(f)
 		return nil
 	}
 }

@@ -136,7 +136,7 @@ func (s *scene) start(ctx context.Context) (err error) {
 func (s *scene) end() {
 	for _, slot := range s.slots {
 		slot.end()
-		slot.proxy.close()
+		slot.proxy.Close()
 	}
 	if s.gateway != nil {
 		s.gateway.end()

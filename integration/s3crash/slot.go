@@ -12,7 +12,7 @@ import (
 type slot struct {
 	scene  *scene
 	number int
-	proxy  *proxy // its way to the S3 server
+	proxy  *aimed // its way to the S3 server
 	made   int    // processes so far
 
 	mu      sync.Mutex // between the scene and the timer of a stop
@@ -30,7 +30,7 @@ func (s *slot) start() error {
 	name := fmt.Sprintf("archiver-%d-%d", s.number, s.made)
 	var err error
 	s.process, err = start(name, filepath.Join(s.scene.dir, fmt.Sprintf("archiver-%d.log", s.number)),
-		s.scene.programs.archiver, credentialsEnv, append(s.scene.arguments(s.proxy.url), "-worker", name)...)
+		s.scene.programs.archiver, credentialsEnv, append(s.scene.arguments(s.proxy.URL), "-worker", name)...)
 	return err
 }
 
