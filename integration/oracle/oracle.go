@@ -37,6 +37,15 @@ type Report struct {
 	Unlisted []string
 }
 
+// differences counts all differences.
+func (r *Report) differences() int {
+	n := len(r.Unlisted)
+	for _, count := range r.Listed {
+		n += count
+	}
+	return n
+}
+
 // String is the report as a line of text for each figure.
 func (r *Report) String() string {
 	text := fmt.Sprintf("%d operations, %d refused on both sides, %d of them in the same words; unlisted differences: %d\n",
@@ -76,8 +85,9 @@ func Run(ctx context.Context, theirs, ours Server, theirEndpoint string, seed ui
 			}
 		}
 	}
-	g := &generator{rand.New(rand.NewPCG(seed, seed))}
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, seed))}
 	for i := range n {
+		differ := r.report.differences()
 		if err := r.compare(g.request()); err != nil {
 			return nil, err
 		}
@@ -85,6 +95,9 @@ func Run(ctx context.Context, theirs, ours Server, theirEndpoint string, seed ui
 			if err := r.compareTables(); err != nil {
 				return nil, err
 			}
+		}
+		if r.report.differences() != differ {
+			g.tokens.renew()
 		}
 		if len(r.report.Unlisted) >= maxUnlisted {
 			break

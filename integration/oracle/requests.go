@@ -8,6 +8,7 @@ type request struct {
 
 // request makes the next request.
 func (g *generator) request() request {
+	g.tokens.tick()
 	t := g.anyTable()
 	input := object{"TableName": g.tableName(t)}
 	switch n := g.IntN(100); {
@@ -272,11 +273,7 @@ func (g *generator) transactWrite() object {
 	for range 1 + g.IntN(4) {
 		all = append(all, g.transactItem())
 	}
-	input := object{"TransactItems": all}
-	if g.chance(3) {
-		input["ClientRequestToken"] = pick(g, "t1", "t2", "t3", "t4") + g.small() + g.small() + g.small()
-	}
-	return input
+	return g.tokened(object{"TransactItems": all})
 }
 
 func (g *generator) transactItem() object {

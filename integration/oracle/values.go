@@ -10,7 +10,10 @@ import (
 type object = map[string]any
 
 // A generator makes requests out of a seed: the same ones for the same seed.
-type generator struct{ *rand.Rand }
+type generator struct {
+	*rand.Rand
+	tokens tokens
+}
 
 // pick chooses one of a few.
 func pick[T any](g *generator, of ...T) T { return of[g.IntN(len(of))] }
