@@ -9,7 +9,8 @@ import "slices"
 //	repeat    checkpoints are a batch behind, also when the shard moves
 //	stall     a new owner of a shard waits for twice the lease before it goes on
 //	greedy    a stopped worker leaves its leases to expire
-var Faults = []string{"skip", "reorder", "repeat", "stall", "greedy"}
+//	leak      a goroutine stays behind when a worker has stopped
+var Faults = []string{"skip", "reorder", "repeat", "stall", "greedy", "leak"}
 
 // HasFault reports whether there is a fault of that name; "" is none, which is always possible.
 func HasFault(name string) bool { return name == "" || slices.Contains(Faults, name) }

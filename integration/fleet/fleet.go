@@ -25,6 +25,11 @@ type Config struct {
 	Lease, LeaderLease, LeaderHeartbeat time.Duration
 	// ShardSync is Java's pause after it has listed shards, as in kclworker.Settings.
 	ShardSync time.Duration
+	// Batch is how many records each of the first shards gets with each tick, ten times a second; zero is one. With
+	// Records the flow ends after about so many.
+	Batch, Records int
+	// Patient lets the producer put a record again, for up to half a minute, when it could not; else it gives up.
+	Patient bool
 	// Fault is planted in all Go workers.
 	Fault string
 	// Say is told what happens; nil is silent.
@@ -61,12 +66,15 @@ func (s *Site) NewFleet(ctx context.Context, c Config) (*Fleet, error) {
 	if err != nil {
 		return nil, fmt.Errorf("wait for the stream %s: %w", c.Name, err)
 	}
-	f.producer, f.unwatch = startProducer(ctx, s.Kinesis, c.Name, c.Shards), func() {}
+	f.producer, f.unwatch = startProducer(ctx, s.Kinesis, c), func() {}
 	if c.Watch {
 		f.unwatch = f.startWatch(ctx)
 	}
 	return f, nil
 }
+
+// Flowed is closed when no more records come: all were put, or the producer has failed, which Finish tells.
+func (f *Fleet) Flowed() <-chan struct{} { return f.producer.done }
 
 // say tells what happens, with the seconds since the fleet began.
 func (f *Fleet) say(format string, args ...any) {

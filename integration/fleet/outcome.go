@@ -13,8 +13,8 @@ type Outcome struct {
 	Stream  check.Stream
 	Log     []check.Batch
 	Verdict check.Verdict
-	// Missing counts records that were acknowledged and that the stream does not hold.
-	Missing int
+	// Acknowledged counts records that were acknowledged, and Missing those of them that the stream does not hold.
+	Acknowledged, Missing int
 }
 
 // Lost is how many records were acknowledged and reached no processor.
@@ -61,7 +61,7 @@ func (f *Fleet) Finish(ctx context.Context) (Outcome, error) {
 		return o, err
 	}
 	o.Verdict = check.Check(o.Stream, o.Log)
-	o.Missing = f.producer.missing(o.Stream)
+	o.Acknowledged, o.Missing = len(f.producer.acknowledged), f.producer.missing(o.Stream)
 	return o, nil
 }
 

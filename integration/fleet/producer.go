@@ -16,22 +16,28 @@ import (
 // tick is how often each shard gets a record.
 const tick = 100 * time.Millisecond
 
-// A producer puts numbered records into a stream all the time, evenly over the hash keys: a record per tick for each
+// A producer puts numbered records into a stream all the time, evenly over the hash keys: a batch per tick for each
 // shard that the stream began with.
 type producer struct {
-	client *kinesis.Client
-	stream string
-	lanes  int
-	stop   context.CancelFunc
-	done   chan struct{}
+	client  *kinesis.Client
+	stream  string
+	lanes   int
+	batch   int
+	records int // after which it ends, 0 is never
+	patient bool
+	stop    context.CancelFunc
+	done    chan struct{}
 
 	// Read them when done is closed.
 	acknowledged map[string]bool // sequence numbers, by shard/number
 	err          error
 }
 
-func startProducer(ctx context.Context, client *kinesis.Client, stream string, lanes int) *producer {
-	p := &producer{client: client, stream: stream, lanes: lanes, done: make(chan struct{}), acknowledged: map[string]bool{}}
+func startProducer(ctx context.Context, client *kinesis.Client, c Config) *producer {
+	p := &producer{
+		client: client, stream: c.Name, lanes: c.Shards, batch: max(1, c.Batch), records: c.Records, patient: c.Patient,
+		done: make(chan struct{}), acknowledged: map[string]bool{},
+	}
 	ctx, p.stop = context.WithCancel(ctx)
 	go func() {
 		defer close(p.done)
@@ -50,7 +56,7 @@ func (p *producer) end() error {
 func (p *producer) run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for round := 0; ; round++ {
+	for round := 0; p.records == 0 || len(p.acknowledged) < p.records; round++ {
 		select {
 		case <-ctx.Done():
 			return
@@ -66,31 +72,57 @@ func (p *producer) run(ctx context.Context) {
 func (p *producer) put(ctx context.Context, round int) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	entries := make([]types.PutRecordsRequestEntry, p.lanes)
-	for lane := range entries {
-		data, err := json.Marshal(struct {
-			Number  int    `json:"number"`
-			Lane    int    `json:"lane"`
-			Padding string `json:"padding"`
-		}{round, lane, strings.Repeat("-", 150)})
-		if err != nil {
+	entries, err := p.round(round)
+	if err != nil {
+		return err
+	}
+	for {
+		left, err := p.try(ctx, entries)
+		if err == nil || !p.patient {
 			return err
 		}
-		entries[lane] = types.PutRecordsRequestEntry{
-			Data: data, PartitionKey: aws.String(fmt.Sprint(lane)), ExplicitHashKey: aws.String(hashKey(lane, p.lanes, round)),
+		entries = left
+		if Sleep(ctx, tick) != nil {
+			return err
 		}
 	}
+}
+
+// round makes the records of a round.
+func (p *producer) round(round int) ([]types.PutRecordsRequestEntry, error) {
+	entries := make([]types.PutRecordsRequestEntry, 0, p.lanes*p.batch)
+	for lane := range p.lanes {
+		for n := round * p.batch; n < (round+1)*p.batch; n++ {
+			data, err := json.Marshal(struct {
+				Number  int    `json:"number"`
+				Lane    int    `json:"lane"`
+				Padding string `json:"padding"`
+			}{n, lane, strings.Repeat("-", 150)})
+			if err != nil {
+				return nil, err
+			}
+			entries = append(entries, types.PutRecordsRequestEntry{
+				Data: data, PartitionKey: aws.String(fmt.Sprint(lane)), ExplicitHashKey: aws.String(hashKey(lane, p.lanes, n)),
+			})
+		}
+	}
+	return entries, nil
+}
+
+// try puts records once and returns those that were not acknowledged.
+func (p *producer) try(ctx context.Context, entries []types.PutRecordsRequestEntry) (left []types.PutRecordsRequestEntry, err error) {
 	out, err := p.client.PutRecords(ctx, &kinesis.PutRecordsInput{StreamName: &p.stream, Records: entries})
 	if err != nil {
-		return fmt.Errorf("put records into %s: %w", p.stream, err)
+		return entries, fmt.Errorf("put records into %s: %w", p.stream, err)
 	}
-	for _, r := range out.Records {
+	for i, r := range out.Records {
 		if r.ErrorCode != nil {
-			return fmt.Errorf("put a record into %s: %s", p.stream, *r.ErrorCode)
+			left, err = append(left, entries[i]), fmt.Errorf("put a record into %s: %s", p.stream, *r.ErrorCode)
+			continue
 		}
 		p.acknowledged[aws.ToString(r.ShardId)+"/"+aws.ToString(r.SequenceNumber)] = true
 	}
-	return nil
+	return left, err
 }
 
 // hashKey is a point in the lane's part of the hash keys, in each round another of sixteen.

@@ -2,7 +2,7 @@
 // which records flow all the time, workers of Shoal (goworker) and of the Java KCL (integration/kclworker) that share a
 // lease table, and figures of what became of the records, computed by integration/check.
 //
-//	site, err := fleet.Open(ctx, folder, true)
+//	site, err := fleet.Open(ctx, folder, kclworker.Newest)
 //	f, err := site.NewFleet(ctx, fleet.Config{Name: "a", Shards: 8, Lease: 3 * time.Second})
 //	java, err := f.Java(ctx, "java-1")
 //	...
@@ -11,9 +11,12 @@ package fleet
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,6 +45,8 @@ type Site struct {
 	Tables  *dynamodb.Client
 
 	folder string
+	data   string // the server's directory, "" if it keeps everything in memory
+	addr   string // of the server, from its first start on
 	server *exec.Cmd
 	log    *os.File
 
@@ -54,8 +59,18 @@ type Site struct {
 // Open builds the programs, starts the server, without limits and in memory, and prepares Java workers of the given
 // versions of KCL. Logs and output go to folder.
 func Open(ctx context.Context, folder string, versions ...string) (*Site, error) {
-	s := &Site{folder: folder, classes: map[string]string{}, idle: map[string][]*process{}}
-	err := install.Command(ctx, "go", "build", "-o", folder+string(filepath.Separator),
+	return (&Site{folder: folder}).open(ctx, versions...)
+}
+
+// OpenOnDisk is Open with a server that keeps its data in folder, so that it can be killed and started again. There are
+// no Java workers.
+func OpenOnDisk(ctx context.Context, folder string) (*Site, error) {
+	return (&Site{folder: folder, data: filepath.Join(folder, "data")}).open(ctx)
+}
+
+func (s *Site) open(ctx context.Context, versions ...string) (*Site, error) {
+	s.classes, s.idle = map[string]string{}, map[string][]*process{}
+	err := install.Command(ctx, "go", "build", "-o", s.folder+string(filepath.Separator),
 		module+"localstream/cmd/localstream", module+"integration/fleet/goworker")
 	if err != nil {
 		return nil, err
@@ -65,8 +80,11 @@ func Open(ctx context.Context, folder string, versions ...string) (*Site, error)
 			return nil, err
 		}
 	}
-	if err := s.serve(); err != nil {
+	if s.log, err = os.Create(filepath.Join(s.folder, "localstream.log")); err != nil {
 		return nil, err
+	}
+	if err := s.StartServer(); err != nil {
+		return nil, errors.Join(err, s.log.Close())
 	}
 	config := aws.Config{
 		Region: "us-east-1", BaseEndpoint: &s.URL, HTTPClient: plainbody.Wrap(http.DefaultClient),
@@ -76,11 +94,34 @@ func Open(ctx context.Context, folder string, versions ...string) (*Site, error)
 	return s, nil
 }
 
-func (s *Site) serve() (err error) {
-	if s.log, err = os.Create(filepath.Join(s.folder, "localstream.log")); err != nil {
-		return err
+// startLimit bounds how long the server may find its address taken: while nobody listens there, the system may give the
+// port to somebody's connection.
+const startLimit = 20 * time.Second
+
+// StartServer starts the server, as Open has done, after KillServer. It is at the same address then.
+func (s *Site) StartServer() error {
+	for began := time.Now(); ; {
+		said, err := s.log.Seek(0, io.SeekEnd)
+		if err != nil {
+			return err
+		}
+		if err = s.serve(); err == nil {
+			return nil
+		}
+		words, _ := io.ReadAll(io.NewSectionReader(s.log, said, 1<<20)) // what it says is more important
+		if !bytes.Contains(words, []byte("address already in use")) || time.Since(began) > startLimit {
+			return err
+		}
+		time.Sleep(pollTime)
 	}
-	s.server = exec.Command(filepath.Join(s.folder, "localstream"), "serve", "-memory", "-limits", "off", "-addr", "127.0.0.1:0")
+}
+
+func (s *Site) serve() error {
+	args := []string{"serve", "-limits", "off", "-addr", cmp.Or(s.addr, "127.0.0.1:0"), "-memory"}
+	if s.data != "" {
+		args = append(args[:len(args)-1], "-data", s.data)
+	}
+	s.server = exec.Command(filepath.Join(s.folder, "localstream"), args...)
 	s.server.Stderr = s.log
 	out, err := s.server.StdoutPipe()
 	if err != nil {
@@ -91,11 +132,22 @@ func (s *Site) serve() (err error) {
 	}
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if addr, ok := strings.CutPrefix(lines.Text(), "ready "); ok {
-			s.URL = "http://" + addr
+			if s.addr == "" {
+				s.addr, s.URL = addr, "http://"+addr
+			}
 			return nil
 		}
 	}
 	return errors.Join(fmt.Errorf("localstream ended before it was ready; see %s", s.log.Name()), s.server.Wait())
+}
+
+// KillServer ends the server with SIGKILL.
+func (s *Site) KillServer() error {
+	if err := s.server.Process.Kill(); err != nil {
+		return fmt.Errorf("kill localstream, which should run: %w; see %s", err, s.log.Name())
+	}
+	_ = s.server.Wait() // it says that it was killed
+	return nil
 }
 
 // Close ends the JVMs and the server.

@@ -127,27 +127,50 @@ func (w *Worker) Stop(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
-// Pause stops the process of a Go worker (SIGSTOP) when it has just written down a batch: one that takes time for its work
-// has not checkpointed it then.
-func (w *Worker) Pause(ctx context.Context) error {
-	before, err := os.Stat(w.output)
-	if err != nil {
-		return err
-	}
-	for start := time.Now(); time.Since(start) < time.Minute; {
-		now, err := os.Stat(w.output)
+// Aim waits until a Go worker has just written down a batch: one that takes time for its work has not checkpointed it
+// then. It reports false if that does not come within the limit.
+func (w *Worker) Aim(ctx context.Context, limit time.Duration) (bool, error) {
+	size := func() (int64, error) {
+		info, err := os.Stat(w.output)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if now.Size() > before.Size() {
-			w.fleet.say("%s is stopped in its work", w.Name)
-			return w.signal(syscall.SIGSTOP)
+		return info.Size(), nil
+	}
+	before, err := size()
+	if err != nil {
+		return false, err
+	}
+	for start := time.Now(); time.Since(start) < limit; {
+		now, err := size()
+		if err != nil {
+			return false, err
+		}
+		if now > before {
+			return true, nil
 		}
 		if err := Sleep(ctx, time.Millisecond); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return fmt.Errorf("%s was handed nothing within a minute", w.Name)
+	return false, nil
+}
+
+// Pause stops the process of a Go worker (SIGSTOP) in its work.
+func (w *Worker) Pause(ctx context.Context) error {
+	switch busy, err := w.Aim(ctx, time.Minute); {
+	case err != nil:
+		return err
+	case !busy:
+		return fmt.Errorf("%s was handed nothing within a minute", w.Name)
+	}
+	return w.PauseNow()
+}
+
+// PauseNow stops the process of a Go worker (SIGSTOP).
+func (w *Worker) PauseNow() error {
+	w.fleet.say("%s is stopped", w.Name)
+	return w.signal(syscall.SIGSTOP)
 }
 
 // Resume ends a Pause. It returns the moment before.

@@ -1,9 +1,11 @@
 // Command goworker is a worker of a fleet that a harness drives: it writes down what it is given, as the Java one of
 // integration/kclworker does, and tells events on its standard output, a line of JSON each.
 //
-//	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-compatible-2x] [-fault NAME]
+//	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-batch 0]
+//	         [-compatible-2x] [-fault NAME]
 //
-// Everything that has no flag is as Shoal sets it. SIGTERM stops it. -fault plants one of fleet.Faults.
+// Everything that has no flag is as Shoal sets it. SIGTERM stops it; a goroutine or socket that it leaves behind then is an
+// error. -fault plants one of fleet.Faults.
 package main
 
 import (
@@ -11,6 +13,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"os/signal"
 	"strings"
@@ -18,6 +21,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
@@ -33,6 +37,7 @@ import (
 type options struct {
 	endpoint, stream, app, worker, output, fault string
 	lease, work                                  time.Duration
+	batch                                        int
 	compatible                                   bool
 }
 
@@ -45,6 +50,7 @@ func main() {
 	flag.StringVar(&o.output, "output", "", "`file` to which what was delivered is appended")
 	flag.DurationVar(&o.lease, "lease", 0, "lease `duration`; the default is Shoal's")
 	flag.DurationVar(&o.work, "work", 0, "`time` that a batch takes before it is checkpointed")
+	flag.IntVar(&o.batch, "batch", 0, "most `records` of a batch; the default is Shoal's")
 	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(fleet.Faults, ", "))
 	flag.BoolVar(&o.compatible, "compatible-2x", false, "work beside workers of KCL 2.x")
 	flag.Parse()
@@ -53,16 +59,25 @@ func main() {
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, o); err != nil {
+	connections := awshttp.NewBuildableClient().GetTransport()
+	err := run(ctx, o, connections)
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "goworker: %v\n", err)
 		os.Exit(1)
 	}
+	connections.CloseIdleConnections()
+	if left := leftovers(2 * time.Second); left != "" {
+		fmt.Fprintf(os.Stderr, "goworker: left behind:\n%s\n", left)
+		os.Exit(3)
+	}
 }
 
-func run(ctx context.Context, o options) (err error) {
+// run is the worker from its start to its end. Its clients are the SDK's own but for the transport, which the caller closes.
+func run(ctx context.Context, o options, connections http.RoundTripper) (err error) {
 	cfg := aws.Config{
-		Region: "us-east-1", BaseEndpoint: &o.endpoint, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", ""),
+		HTTPClient: &http.Client{Transport: connections},
+		Region:     "us-east-1", BaseEndpoint: &o.endpoint, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", ""),
 	}
 	h := &handler{options: o}
 	if h.log, err = check.OpenFile(o.output); err != nil {
@@ -70,14 +85,15 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer func() { err = errors.Join(err, h.log.Close()) }()
 	w, err := worker.New(worker.Config{
-		Application:   o.app,
-		Streams:       []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), o.stream)},
-		Leases:        dynamo.New(dynamodb.NewFromConfig(cfg), o.app),
-		NewProcessor:  h.newProcessor,
-		Start:         record.TrimHorizon,
-		WorkerID:      o.worker,
-		LeaseDuration: o.lease,
-		Compatible2X:  o.compatible,
+		Application:     o.app,
+		Streams:         []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), o.stream)},
+		Leases:          dynamo.New(dynamodb.NewFromConfig(cfg), o.app),
+		NewProcessor:    h.newProcessor,
+		Start:           record.TrimHorizon,
+		WorkerID:        o.worker,
+		LeaseDuration:   o.lease,
+		Compatible2X:    o.compatible,
+		MaxBatchRecords: o.batch,
 		Hooks: worker.Hooks{
 			State:  func(s worker.ShardInfo, _, to worker.State) { event("state", "", s.Shard, to.String()) },
 			Failed: func(s worker.ShardInfo, err error) { event("survived", "", s.Shard, err.Error()) },
@@ -86,6 +102,9 @@ func run(ctx context.Context, o options) (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	if o.fault == "leak" {
+		go func() { select {} }()
 	}
 	if o.fault == "greedy" { // gone at the signal, like a process without a handler for it
 		context.AfterFunc(ctx, func() { os.Exit(0) })
