@@ -25,9 +25,8 @@ type Config struct {
 	Lease, LeaderLease, LeaderHeartbeat time.Duration
 	// ShardSync is Java's pause after it has listed shards, as in kclworker.Settings.
 	ShardSync time.Duration
-	// Batch is how many records each of the first shards gets with each tick, ten times a second; zero is one. With
-	// Records the flow ends after about so many.
-	Batch, Records int
+	// Batch is how many records each of the first shards gets with each tick, ten times a second; zero is one.
+	Batch int
 	// Patient lets the producer put a record again, for up to half a minute, when it could not; else it gives up.
 	Patient bool
 	// Fault is planted in all Go workers.
@@ -73,8 +72,15 @@ func (s *Site) NewFleet(ctx context.Context, c Config) (*Fleet, error) {
 	return f, nil
 }
 
-// Flowed is closed when no more records come: all were put, or the producer has failed, which Finish tells.
-func (f *Fleet) Flowed() <-chan struct{} { return f.producer.done }
+// Put is how many records were acknowledged so far. Its error is of a producer that could put no more.
+func (f *Fleet) Put() (int, error) {
+	select {
+	case <-f.producer.done:
+		return int(f.producer.put.Load()), f.producer.err
+	default:
+		return int(f.producer.put.Load()), nil
+	}
+}
 
 // say tells what happens, with the seconds since the fleet began.
 func (f *Fleet) say(format string, args ...any) {

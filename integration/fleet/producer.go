@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -23,10 +24,10 @@ type producer struct {
 	stream  string
 	lanes   int
 	batch   int
-	records int // after which it ends, 0 is never
 	patient bool
 	stop    context.CancelFunc
 	done    chan struct{}
+	put     atomic.Int64 // records that were acknowledged
 
 	// Read them when done is closed.
 	acknowledged map[string]bool // sequence numbers, by shard/number
@@ -35,7 +36,7 @@ type producer struct {
 
 func startProducer(ctx context.Context, client *kinesis.Client, c Config) *producer {
 	p := &producer{
-		client: client, stream: c.Name, lanes: c.Shards, batch: max(1, c.Batch), records: c.Records, patient: c.Patient,
+		client: client, stream: c.Name, lanes: c.Shards, batch: max(1, c.Batch), patient: c.Patient,
 		done: make(chan struct{}), acknowledged: map[string]bool{},
 	}
 	ctx, p.stop = context.WithCancel(ctx)
@@ -56,20 +57,20 @@ func (p *producer) end() error {
 func (p *producer) run(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
-	for round := 0; p.records == 0 || len(p.acknowledged) < p.records; round++ {
+	for round := 0; ; round++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if p.err = p.put(context.WithoutCancel(ctx), round); p.err != nil {
+		if p.err = p.putRound(context.WithoutCancel(ctx), round); p.err != nil {
 			return
 		}
 	}
 }
 
-// put puts a round of records.
-func (p *producer) put(ctx context.Context, round int) error {
+// putRound puts a round of records.
+func (p *producer) putRound(ctx context.Context, round int) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	entries, err := p.round(round)
@@ -122,6 +123,7 @@ func (p *producer) try(ctx context.Context, entries []types.PutRecordsRequestEnt
 		}
 		p.acknowledged[aws.ToString(r.ShardId)+"/"+aws.ToString(r.SequenceNumber)] = true
 	}
+	p.put.Store(int64(len(p.acknowledged)))
 	return left, err
 }
 

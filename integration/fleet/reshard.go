@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/big"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,40 +17,86 @@ func ShardID(n int) string { return fmt.Sprintf("shardId-%012d", n) }
 
 // Split splits the nth shard in the middle, and waits until the stream is active again.
 func (f *Fleet) Split(ctx context.Context, n int) error {
-	out, err := f.site.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{StreamName: &f.Name})
+	open, err := f.OpenShards(ctx)
 	if err != nil {
-		return fmt.Errorf("split a shard of %s: %w", f.Name, err)
+		return err
 	}
-	for _, s := range out.Shards {
-		if aws.ToString(s.ShardId) != ShardID(n) {
-			continue
+	for _, s := range open {
+		if *s.ShardId == ShardID(n) {
+			return f.split(ctx, s)
 		}
-		begin, _ := new(big.Int).SetString(aws.ToString(s.HashKeyRange.StartingHashKey), 10)
-		end, _ := new(big.Int).SetString(aws.ToString(s.HashKeyRange.EndingHashKey), 10)
-		middle := begin.Add(begin, end)
-		middle.Rsh(middle.Add(middle, big.NewInt(1)), 1)
-		_, err := f.site.Kinesis.SplitShard(ctx, &kinesis.SplitShardInput{
-			StreamName: &f.Name, ShardToSplit: s.ShardId, NewStartingHashKey: aws.String(middle.String()),
-		})
-		if err != nil {
-			return fmt.Errorf("split %s of %s: %w", ShardID(n), f.Name, err)
-		}
-		f.say("%s is split", ShardID(n))
-		return f.active(ctx)
 	}
-	return fmt.Errorf("the stream %s has no shard %s", f.Name, ShardID(n))
+	return fmt.Errorf("the stream %s has no open shard %s", f.Name, ShardID(n))
+}
+
+func (f *Fleet) split(ctx context.Context, s types.Shard) error {
+	middle := width(s)
+	middle.Rsh(middle.Add(middle, big.NewInt(1)), 1)
+	_, err := f.site.Kinesis.SplitShard(ctx, &kinesis.SplitShardInput{
+		StreamName: &f.Name, ShardToSplit: s.ShardId, NewStartingHashKey: aws.String(middle.Add(middle, firstKey(s)).String()),
+	})
+	if err != nil {
+		return fmt.Errorf("split %s of %s: %w", *s.ShardId, f.Name, err)
+	}
+	f.say("%s is split", *s.ShardId)
+	return f.active(ctx)
 }
 
 // Merge merges two neighbours, and waits until the stream is active again.
 func (f *Fleet) Merge(ctx context.Context, n, next int) error {
+	return f.merge(ctx, ShardID(n), ShardID(next))
+}
+
+func (f *Fleet) merge(ctx context.Context, shard, next string) error {
 	_, err := f.site.Kinesis.MergeShards(ctx, &kinesis.MergeShardsInput{
-		StreamName: &f.Name, ShardToMerge: aws.String(ShardID(n)), AdjacentShardToMerge: aws.String(ShardID(next)),
+		StreamName: &f.Name, ShardToMerge: &shard, AdjacentShardToMerge: &next,
 	})
 	if err != nil {
-		return fmt.Errorf("merge %s and %s of %s: %w", ShardID(n), ShardID(next), f.Name, err)
+		return fmt.Errorf("merge %s and %s of %s: %w", shard, next, f.Name, err)
 	}
-	f.say("%s and %s are merged", ShardID(n), ShardID(next))
+	f.say("%s and %s are merged", shard, next)
 	return f.active(ctx)
+}
+
+// SplitWidest splits the widest open shard.
+func (f *Fleet) SplitWidest(ctx context.Context) error {
+	open, err := f.OpenShards(ctx)
+	if err != nil {
+		return err
+	}
+	return f.split(ctx, slices.MaxFunc(open, func(a, b types.Shard) int { return width(a).Cmp(width(b)) }))
+}
+
+// MergeAt merges two neighbouring open shards: the one at the given place among them, which wraps around, and the next.
+func (f *Fleet) MergeAt(ctx context.Context, place int) error {
+	open, err := f.OpenShards(ctx)
+	if err != nil || len(open) < 2 {
+		return err
+	}
+	at := place % (len(open) - 1)
+	return f.merge(ctx, *open[at].ShardId, *open[at+1].ShardId)
+}
+
+// OpenShards are those that take records, in the order of their hash keys.
+func (f *Fleet) OpenShards(ctx context.Context) ([]types.Shard, error) {
+	out, err := f.site.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{
+		StreamName: &f.Name, ShardFilter: &types.ShardFilter{Type: types.ShardFilterTypeAtLatest},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the shards of %s: %w", f.Name, err)
+	}
+	slices.SortFunc(out.Shards, func(a, b types.Shard) int { return firstKey(a).Cmp(firstKey(b)) })
+	return out.Shards, nil
+}
+
+func firstKey(s types.Shard) *big.Int {
+	n, _ := new(big.Int).SetString(aws.ToString(s.HashKeyRange.StartingHashKey), 10)
+	return n
+}
+
+func width(s types.Shard) *big.Int {
+	n, _ := new(big.Int).SetString(aws.ToString(s.HashKeyRange.EndingHashKey), 10)
+	return n.Sub(n, firstKey(s))
 }
 
 func (f *Fleet) active(ctx context.Context) error {

@@ -48,7 +48,7 @@ type Options struct {
 
 // A Call is a request and the server's answer.
 type Call struct {
-	At           time.Time // when the answer was there
+	Sent, At     time.Time // when the request came, and when the answer was there
 	Header       http.Header
 	Body, Answer []byte
 	Status       int
@@ -110,6 +110,7 @@ func (p *Proxy) Close() {
 
 // ServeHTTP passes on one call.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	sent := time.Now()
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		reset(r) // the client has gone
@@ -138,7 +139,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		reset(r)
 	}
 	if p.o.Seen != nil {
-		p.o.Seen(Call{At: time.Now(), Header: r.Header, Body: body, Answer: answer, Status: resp.StatusCode})
+		p.o.Seen(Call{Sent: sent, At: time.Now(), Header: r.Header, Body: body, Answer: answer, Status: resp.StatusCode})
 	}
 	if fate.Answered != nil {
 		fate.Answered(r.Context())

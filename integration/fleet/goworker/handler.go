@@ -43,7 +43,20 @@ func (h *handler) newProcessor(_ context.Context, s *worker.Shard) (worker.Recor
 }
 
 // renew begins a new session: the records behind the last that was done are due again.
-func (p *processor) renew() { p.session = fmt.Sprintf("%d.%d", p.shard.Epoch, p.sessions.Add(1)) }
+func (p *processor) renew() {
+	before := p.session
+	p.session = fmt.Sprintf("%d.%d", p.shard.Epoch, p.sessions.Add(1))
+	if before != "" {
+		p.note("again", before)
+	}
+}
+
+// note tells what only a journal has.
+func (p *processor) note(name, detail string) {
+	if p.journal {
+		event(name, p.session, p.shard.ID, detail)
+	}
+}
 
 // tellEnd tells when the lease is lost.
 func (p *processor) tellEnd(ctx context.Context) error {
@@ -56,6 +69,19 @@ func (p *processor) tellEnd(ctx context.Context) error {
 
 // ProcessRecords notes the batch, works, and checkpoints.
 func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
+	err := p.process(ctx, b)
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	p.note("returned", text)
+	if err != nil {
+		p.renew()
+	}
+	return err
+}
+
+func (p *processor) process(ctx context.Context, b *worker.Batch) error {
 	n := p.batches.Add(1)
 	if p.fault == "stall" && !p.waited {
 		pause(ctx, 2*max(p.lease, 3*time.Second))
@@ -83,10 +109,10 @@ func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 			return nil
 		}
 	}
+	p.note("said", done.String())
 	// Without the end of ctx, so that it is the table that a late checkpoint has to pass.
 	if err := p.shard.Checkpoint(context.WithoutCancel(ctx), done); err != nil {
 		event("notCheckpointed", p.session, p.shard.ID, err.Error())
-		p.renew()
 		return err
 	}
 	return nil
@@ -95,6 +121,7 @@ func (p *processor) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 // Finish has nothing to do: each batch is checkpointed.
 func (p *processor) Finish(_ context.Context, reason worker.FinishReason) error {
 	event("finish", p.session, p.shard.ID, reason.String())
+	p.note("finished", "")
 	return nil
 }
 

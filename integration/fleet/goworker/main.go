@@ -2,7 +2,7 @@
 // integration/kclworker does, and tells events on its standard output, a line of JSON each.
 //
 //	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-batch 0]
-//	         [-compatible-2x] [-fault NAME]
+//	         [-journal] [-compatible-2x] [-fault NAME]
 //
 // Everything that has no flag is as Shoal sets it. SIGTERM stops it; a goroutine or socket that it leaves behind then is an
 // error. -fault plants one of fleet.Faults.
@@ -38,7 +38,7 @@ type options struct {
 	endpoint, stream, app, worker, output, fault string
 	lease, work                                  time.Duration
 	batch                                        int
-	compatible                                   bool
+	journal, compatible                          bool
 }
 
 func main() {
@@ -51,6 +51,7 @@ func main() {
 	flag.DurationVar(&o.lease, "lease", 0, "lease `duration`; the default is Shoal's")
 	flag.DurationVar(&o.work, "work", 0, "`time` that a batch takes before it is checkpointed")
 	flag.IntVar(&o.batch, "batch", 0, "most `records` of a batch; the default is Shoal's")
+	flag.BoolVar(&o.journal, "journal", false, "tell each call's end and each checkpoint as well")
 	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(fleet.Faults, ", "))
 	flag.BoolVar(&o.compatible, "compatible-2x", false, "work beside workers of KCL 2.x")
 	flag.Parse()
