@@ -17,13 +17,13 @@ type Kind uint8
 // The kinds, each with the fields that it fills beside At.
 const (
 	Shard   Kind = iota + 1 // a shard came to be: Stream, Shard, Parents, Range
-	Put                     // a record was acknowledged: Stream, Shard, Records (one)
-	Write                   // a row of the table changed: Worker (of the request, if known), Op, Before, After; an empty key: no row
-	Begin                   // a processor was made: Worker, Life, Tenure, Stream, Shard, Records (one: its start), Counter
+	Put                     // a record was acknowledged: Stream, Shard, Records (one; of an aggregate: all that a processor is to see)
+	Write                   // a row of the table changed: Worker and Life (of the request, if known), Stream, Shard, Op, Before, After; an empty key: no row
+	Begin                   // a processor is being made: Worker, Life, Tenure, Stream, Shard, Records (one: its start), Counter
 	Deliver                 // a call of a processor begins: Worker, Life, Tenure, Stream, Shard, Records
-	Return                  // and ends: Worker, Life, Tenure, Err if it failed
-	Finish                  // a processor was told of its end: Worker, Life, Tenure, Note (the reason)
-	Start                   // a worker starts: Worker, Life
+	Return                  // and ends, as does that of its Finish: Worker, Life, Tenure, Err if it failed
+	Finish                  // a processor is told of its end: Worker, Life, Tenure, Note (the reason)
+	Start                   // a worker starts: Worker, Life, Note (ActorJava2 or ActorJava3 if it is no Shoal)
 	Crash                   // a worker ends without a word: Worker, Life
 	Pause                   // a worker stands still: Worker, Life, For
 	Stop                    // a worker is asked to stop: Worker, Life
@@ -31,11 +31,26 @@ const (
 	Fault                   // a fault was played: Note (its name), Worker if it met one, For
 	Reached                 // a rare situation came to pass: Note (its name)
 	Quiet                   // no faults from here on, and at least one worker is healthy
+	Said                    // a processor says, and is not answered yet, that all up to a position is done: Worker, Life, Tenure, Records (one), Note (SaidMark for a mark)
+	Buried                  // a dead-letter function accepts a record: Worker, Life, Tenure, Stream, Shard, Records (one)
+	Trimmed                 // the stream let go of what had arrived more than For ago: Stream, For
+	Report                  // a worker told of trouble that it survived: Worker, Life, Stream, Shard, Err
+	Stored                  // a record as the stream holds it when all is over: Stream, Shard, Records (one)
+)
+
+// What Note and Op say besides names that their writers choose.
+const (
+	ActorJava2 = "KCL 2.x"   // of a Start
+	ActorJava3 = "KCL 3.x"   // of a Start
+	ShardEnd   = "shard end" // of a Finish: worker.ShardEnd
+	SaidMark   = "mark"      // of a Said: by Shard.Mark, so a failure of the batch takes it back
+	ByHand     = "by hand"   // Op of a Write by nobody of the fleet
 )
 
 // An Event is one thing that happened. The events of a log are in the order in which they happened.
 type Event struct {
 	At      time.Time // by one true clock, not a worker's own
+	Sent    time.Time // of a Write: when its request was sent, zero if not known
 	Kind    Kind
 	Worker  string // its ID
 	Life    int    // which start of any worker this is, counted over the run: two lives may share an ID
