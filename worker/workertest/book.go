@@ -57,6 +57,7 @@ type cover struct {
 	worker  string
 	end     bool // SHARD_END
 	effects int  // that the record had then
+	event   int  // what follows it in book.events
 }
 
 // A shardBook is one shard.
@@ -65,7 +66,8 @@ type shardBook struct {
 	checkpoint record.Position // as the table has it
 	holder     string          // the worker that may write the row
 	since      time.Time       // when it got it
-	lastErr    string
+	lastErr    string          // of its processor, and when
+	lastErrAt  time.Duration
 }
 
 // An about says whom an event concerns, besides the records that it covers.
@@ -83,6 +85,7 @@ type event struct {
 	at     time.Duration
 	p      *Process
 	shard  string
+	begin  bool // a processor's beginning
 	about  about
 	lo, hi int // the records concerned, as numbers of the shard's records: lo up to hi, which is not included
 	text   string
@@ -205,7 +208,7 @@ func (b *book) returned(session *session, batch *worker.Batch, err error) {
 	s := b.shard(session.shard)
 	hi := s.upTo(batch.Last())
 	lo := hi - len(batch.Records)
-	s.lastErr = err.Error()
+	s.lastErr, s.lastErrAt = err.Error(), b.now()
 	b.event(event{p: session.p, shard: session.shard, lo: max(0, lo), hi: hi, text: fmt.Sprintf("ProcessRecords of %s returns: %.120v", session.p, err)})
 }
 
@@ -229,11 +232,13 @@ func (b *book) survived(p *Process, shard string, err error) {
 	text := err.Error()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if shard != "" {
-		b.shard(shard).lastErr = text
+	if shard != "" && !strings.Contains(text, "keep lease") {
+		s := b.shard(shard)
+		s.lastErr, s.lastErrAt = text, b.now()
 	}
-	if _, stack, ok := strings.Cut(text, "Shard.Go: panic: "); ok {
-		b.add(Problem{Kind: "panic", Count: 1, Text: fmt.Sprintf("  A function of Shard.Go of %s in %s panicked: %s", shard, p, indent(stack))})
+	if _, panicked, ok := strings.Cut(text, "Shard.Go: panic: "); ok {
+		value, stack, _ := strings.Cut(panicked, "\n")
+		b.add(Problem{Kind: "panic", Count: 1, Text: fmt.Sprintf("  A function of Shard.Go of %s in %s panicked: %s\n%s", shard, p, value, tidy(stack))})
 	}
 }
 
@@ -256,7 +261,7 @@ func (b *book) written(_ string, before, after lease.Lease) {
 	end := after.Checkpoint == record.ShardEnd
 	s.checkpoint = after.Checkpoint
 	for _, e := range s.records[lo:hi] {
-		e.covered = &cover{at: b.now(), worker: writer, end: end, effects: len(e.effects)}
+		e.covered = &cover{at: b.now(), worker: writer, end: end, effects: len(e.effects), event: len(b.events) + 1}
 	}
 	text := fmt.Sprintf("%s checkpoints %s", writer, s.span(lo, hi))
 	if end {

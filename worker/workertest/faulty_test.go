@@ -311,7 +311,7 @@ var faulty = []struct {
 		kind: "lost",
 	},
 	{
-		name: "has a configuration that the worker refuses",
+		name:  "has a configuration that the worker refuses",
 		start: func(*workertest.Process) worker.Config { return worker.Config{LeaseDuration: time.Hour} },
 		kind:  "configuration", text: "LeaseDuration",
 	},

@@ -106,7 +106,7 @@ func (h *history) play() {
 		h.end()
 	}
 	for _, p := range h.live {
-		p.stop()
+		p.cancel()
 	}
 	for _, p := range h.all {
 		<-p.ended
@@ -131,8 +131,11 @@ const quiet = 10 * time.Minute
 func (h *history) end() {
 	h.book.event0("no more trouble from here on")
 	h.trouble.Store(false)
-	for len(h.live) < 1 {
+	if h.pick(0) == nil {
 		h.join("")
+	}
+	for _, p := range h.live {
+		p.arm("", nil)
 	}
 	shards := h.open()
 	for _, s := range shards {
@@ -185,14 +188,6 @@ func (h *history) returned(p *Process, err error) {
 	}
 }
 
-// stop asks the process to stop.
-func (p *Process) stop() {
-	p.mu.Lock()
-	p.stopping = true
-	p.mu.Unlock()
-	p.cancel()
-}
-
 // step does one thing to the fleet.
 func (h *history) step(s step) {
 	p := h.pick(s.arg)
@@ -216,19 +211,20 @@ func (h *history) step(s step) {
 	if p == nil {
 		return
 	}
-	h.count(map[string]string{doCrash: "crashes", doCrashQuick: "crashes", doStop: "stops", doReplace: "stops", doStopAll: "stops of all", doPause: "pauses", doCut: "cuts from the table"}[s.do])
+	h.count(map[string]string{doCrash: "crashes", doCrashQuick: "crashes", doStop: "stops", doReplace: "stops", doStopAll: "stops of all", doPause: "pauses", doCrashAt: "crashes", doPauseAt: "pauses", doCut: "cuts from the table"}[s.do])
 	switch s.do {
 	case doCrash, doCrashQuick:
 		h.remove(p)
-		h.book.note(p, "crashes")
-		p.crash()
+		p.crash("")
 		if s.do == doCrashQuick {
 			h.join(p.id)
 		}
+	case doCrashAt:
+		p.arm(points[s.arg>>32%uint64(len(points))], p.crash)
 	case doStop, doReplace:
 		h.remove(p)
 		h.book.note(p, "is asked to stop")
-		p.stop()
+		p.cancel()
 		if s.do == doReplace {
 			h.join("")
 		}
@@ -236,11 +232,12 @@ func (h *history) step(s step) {
 		for _, p := range slices.Clone(h.live) {
 			h.remove(p)
 			h.book.note(p, "is asked to stop")
-			p.stop()
+			p.cancel()
 		}
 	case doPause:
-		h.book.note(p, fmt.Sprintf("stands still for %v", s.d))
-		p.pause(s.d)
+		p.pause(s.d, "")
+	case doPauseAt:
+		p.arm(points[s.arg>>32%uint64(len(points))], func(when string) { p.pause(s.d, when) })
 	case doCut:
 		h.book.note(p, fmt.Sprintf("is cut off from table and stream for %v", s.d))
 		p.cutOff(s.d)
@@ -249,6 +246,7 @@ func (h *history) step(s step) {
 
 // pick is one of the live processes, nil if there is none.
 func (h *history) pick(arg uint64) *Process {
+	h.live = slices.DeleteFunc(h.live, (*Process).dead)
 	if len(h.live) == 0 {
 		return nil
 	}
@@ -362,6 +360,14 @@ func (h *history) tableCall(ctx context.Context, op, key string) (apply bool, er
 		return true, nil
 	}
 	p.gate()
+	if op == memory.OpRenew {
+		p.reach(inWrite)
+		defer func() {
+			if err == nil {
+				p.reach(afterWrite)
+			}
+		}()
+	}
 	dice := p.dice(op, key)
 	d := time.Duration(1+dice.IntN(10)) * time.Millisecond
 	trouble := h.trouble.Load()
@@ -418,7 +424,7 @@ func (h *history) apply(p *Process, begun time.Time, late bool, apply func() []s
 
 // perhapsLater is for a call whose caller has gone, or was told that the connection broke: it arrives later, or never.
 func (h *history) perhapsLater(p *Process, dice *rand.Rand, begun time.Time, apply func() []string) {
-	if !h.plan.lateRequests || !h.trouble.Load() || dice.IntN(2) == 0 {
+	if !h.plan.lateRequests || !h.trouble.Load() || dice.IntN(3) == 0 {
 		return
 	}
 	h.mu.Lock()

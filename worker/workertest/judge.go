@@ -1,6 +1,7 @@
 package workertest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -45,7 +46,7 @@ func (b *book) judgeStuck(all []*Process) {
 			p.mu.Unlock()
 		}
 		if s.lastErr != "" {
-			text += fmt.Sprintf("\n  Its last error was: %.500s", s.lastErr)
+			text += fmt.Sprintf("\n  Its last error, at %.3fs: %.500s", s.lastErrAt.Seconds(), s.lastErr)
 		}
 		var line *entry
 		if n := s.upTo(s.checkpoint); n < len(s.records) {
@@ -69,10 +70,16 @@ func (b *book) judgeLost() {
 	}
 	e := first(lost, func(e *entry) bool { return !e.covered.end })
 	advice := "A checkpoint says that a record and all before it are done: checkpoint, or mark, a record after its effect."
+	until := e.covered.event
 	if e.covered.end {
 		advice = fmt.Sprintf("When Finish returns nil for the end of a shard, all of its records must have taken effect: flush before.\n  %s", adviceDropped)
 	}
-	b.tell("lost", lost, e, len(b.events), fmt.Sprintf("was checkpointed %.3fs after the start by %s, and never took effect.", e.covered.at.Seconds(), e.covered.worker), advice)
+	for !e.covered.end && until < len(b.events) { // up to where the next processor leaves it out
+		if until++; b.events[until-1].begin && b.events[until-1].shard == e.shard {
+			break
+		}
+	}
+	b.tell("lost", lost, e, until, fmt.Sprintf("was checkpointed %.3fs after the start by %s, and never took effect.", e.covered.at.Seconds(), e.covered.worker), advice)
 }
 
 const adviceDropped = "(A record that is left out on purpose is one with Record.Dropped.)"
@@ -110,25 +117,27 @@ func (b *book) judgeDropped() {
 // what is repeated has been there already. Within one call there is no order.
 func (b *book) judgeOrder() {
 	var wrong []*entry
-	before := map[string]*entry{} // the record of the key with the latest first effect so far
-	var after *entry
+	newest := map[string]*entry{} // the record of the key with the latest first effect so far
+	var overtook *entry
 	for _, e := range b.records {
 		if len(e.effects) == 0 || e.Dropped {
 			continue
 		}
-		if last := before[e.Key]; last == nil || e.effects[0].call >= last.effects[0].call {
-			before[e.Key] = e
+		last := newest[e.Key]
+		if last == nil || e.effects[0].call >= last.effects[0].call {
+			newest[e.Key] = e
 			continue
-		} else if len(wrong) == 0 {
-			after = last
 		}
-		wrong = append(wrong, e)
+		overtook = cmp.Or(overtook, e)
+		if !slices.Contains(wrong, last) {
+			wrong = append(wrong, last)
+		}
 	}
-	if len(wrong) == 0 {
+	if overtook == nil {
 		return
 	}
 	e := wrong[0]
-	b.tell("out of order", wrong, e, e.effects[0].event, fmt.Sprintf("of key %q took effect for the first time at %.3fs, after %s of the same key, which was put later and took effect at %.3fs.", e.Key, e.effects[0].at.Seconds(), after.name(), after.effects[0].at.Seconds()),
+	b.tell("out of order", wrong, e, e.effects[0].event, fmt.Sprintf("of key %q took effect at %.3fs, after %s of the same key, which was put later and took effect at %.3fs.", e.Key, e.effects[0].at.Seconds(), overtook.name(), overtook.effects[0].at.Seconds()),
 		"Records of a key come in order: do not begin one before the one ahead of it has taken effect, also after an error\n  (worker.ByKey does that). If the order does not matter, say Options.AnyOrder.")
 }
 
@@ -150,19 +159,19 @@ func (b *book) judgeRepeats() {
 
 // tooLate tells of an effect by a former owner.
 func (b *book) tooLate(e *entry, f effect, s *shardBook, other bool, begun time.Time) {
-	text := fmt.Sprintf("took effect by a call that %s began %v after its context had ended (%s)", f.process, begun.Sub(f.session.endedAt()), f.session.why())
+	text := fmt.Sprintf("took effect by a call that %s began %v after its context had ended (%s)", f.process, begun.Sub(f.session.endedAt()).Round(time.Millisecond), f.session.why())
 	if other && s.holder != "" {
 		text += fmt.Sprintf("; the shard was %s's by then", s.holder)
 	}
 	b.tell("late effect", []*entry{e}, e, f.event, text+".",
-		"Give the context of ProcessRecords, or of Shard.Go, to every call, and leave no goroutine at work that Finish does not wait for.")
+		"Give the context of ProcessRecords, or of Shard.Go, to every call, and leave no goroutine at work that Finish does\n  not wait for.")
 }
 
 // tell reports records with one of them as the example.
 func (b *book) tell(kind string, all []*entry, e *entry, until int, what, advice string) {
 	text := fmt.Sprintf("  %s %s\n%s", upper(e.name()), what, b.timeline(e, until))
 	if n := len(all) - 1; n > 0 {
-		text += fmt.Sprintf("\n  So were %d others in this history.", n)
+		text += fmt.Sprintf("\n  %d more of this kind in this history.", n)
 	}
 	if advice != "" {
 		text += "\n  " + advice

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 )
 
@@ -21,7 +22,7 @@ func (h *history) leaks() {
 		return
 	}
 	h.book.problem(Problem{Kind: "goroutine left behind", Count: len(left), Text: fmt.Sprintf(
-		"  %d goroutines are still there after every worker has stopped and every context has ended. One of them:\n%s\n  Start goroutines with Shard.Go, and let them end with its context.", len(left), indent(left[0]))})
+		"  %d goroutines are still there after every worker has stopped and every context has ended. One of them:\n%s\n  Start goroutines with Shard.Go, and let them end with its context.", len(left), tidy(left[0]))})
 }
 
 // bubbleGoroutines are the stacks of the other goroutines of the bubble of the one that calls.
@@ -48,3 +49,25 @@ func bubbleGoroutines() []string {
 	}
 	return same
 }
+
+// tidy is a stack for people: the frames between where the worker calls the application's code and where that stands.
+func tidy(stack string) string {
+	lines := strings.Split(strings.TrimSpace(stack), "\n")
+	var kept []string
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "panic(") }); i >= 0 && i+2 < len(lines) {
+		lines = lines[i+2:]
+	}
+	for i := 0; i < len(lines); i++ {
+		inner := strings.HasPrefix(lines[i], here+".(*session)") || strings.HasPrefix(lines[i], workers+".(*") || strings.Contains(lines[i], "sourcegraph/conc")
+		if inner || len(kept) == 16 {
+			break
+		}
+		kept = append(kept, lines[i])
+	}
+	return indent(strings.Join(kept, "\n"))
+}
+
+const (
+	workers = "github.com/shoal-stream/shoal/worker"
+	here    = workers + "/workertest"
+)

@@ -33,10 +33,12 @@ const (
 	doStart      = "start"
 	doCrash      = "crash"
 	doCrashQuick = "crash and restart"
+	doCrashAt    = "crash at a point"
 	doStop       = "stop"
 	doReplace    = "replace"
 	doStopAll    = "stop of all"
 	doPause      = "pause"
+	doPauseAt    = "pause at a point"
 	doCut        = "cut"
 	doSplit      = "split"
 	doMerge      = "merge"
@@ -57,12 +59,12 @@ func newPlan(seed uint64, records int) plan {
 	add := func(at time.Duration, do string, d time.Duration) {
 		p.steps = append(p.steps, step{at: at, do: do, arg: r.Uint64(), d: d})
 	}
-	kinds := []string{doCrash, doCrash, doCrashQuick, doStop, doReplace, doStopAll, doPause, doPause, doCut, doSplit, doMerge, doSplit}
+	kinds := []string{doCrash, doCrashAt, doCrashAt, doCrashAt, doCrashQuick, doStop, doReplace, doStopAll, doPause, doPauseAt, doPauseAt, doCut, doSplit, doMerge, doSplit}
 	r.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
-	for _, do := range kinds[:3+r.IntN(4)] {
+	for _, do := range kinds[:3+r.IntN(5)] {
 		at := 2*time.Second + time.Duration(r.Int64N(int64(p.calm-4*time.Second)))
 		switch do {
-		case doCrash, doStop:
+		case doCrash, doCrashAt, doStop:
 			add(at, do, 0)
 			add(at+seconds(0, 12), doStart, 0)
 		case doReplace: // a rolling deployment
@@ -73,7 +75,7 @@ func newPlan(seed uint64, records int) plan {
 			add(at, doStopAll, 0)
 			add(at+seconds(1, 8), doStart, 0)
 			add(at+seconds(1, 8), doStart, 0)
-		case doPause, doCut:
+		case doPause, doPauseAt, doCut:
 			add(at, do, seconds(2, 25))
 		default:
 			add(at, do, 0)

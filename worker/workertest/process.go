@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/internal/clock"
+	"github.com/shoal-stream/shoal/lease/metrics"
 	"github.com/shoal-stream/shoal/worker"
 )
 
@@ -27,7 +28,7 @@ type Process struct {
 	mu       sync.Mutex // guards what follows; held around memory only
 	resume   chan struct{}
 	cut      bool // table and stream cannot be reached
-	stopping bool
+	fuse     *fuse
 	random   *rand.Rand
 	counters map[string]uint64
 	sessions map[string]*session // the newest of each shard
@@ -53,44 +54,58 @@ func (p *Process) Effect(ctx context.Context, ids ...string) error {
 // crashed no call begins. Calls are applied one at a time; apply must not wait.
 func (p *Process) Call(ctx context.Context, apply func() (ids []string)) error {
 	p.gate()
-	begun := time.Now()
-	dice := p.dice("call", "")
-	if err := p.wait(ctx, time.Duration(1+dice.IntN(15))*time.Millisecond); err != nil {
-		if begun.Equal(time.Now()) { // it has not begun
-			_ = p.wait(context.WithoutCancel(ctx), time.Millisecond)
-			return err
-		}
-		p.h.perhapsLater(p, dice, begun, apply)
+	h, begun, dice := p.h, time.Now(), p.dice("call", "")
+	if p.dead() || ctx.Err() != nil {
+		return p.refuse(ctx)
+	}
+	took := time.Duration(1+dice.IntN(15)) * time.Millisecond
+	trouble := h.trouble.Load()
+	if trouble && h.plan.slowCalls && dice.IntN(12) == 0 {
+		h.count("slow calls")
+		took = time.Duration(100+dice.IntN(4000)) * time.Millisecond
+	}
+	err := p.wait(ctx, took)
+	p.reach(inCall)
+	if p.dead() {
+		err = errCrashed
+	}
+	if err != nil { // it was under way
+		h.perhapsLater(p, dice, begun, apply)
 		return err
 	}
-	trouble := p.h.trouble.Load()
-	if trouble && p.h.plan.slowCalls && dice.IntN(12) == 0 {
-		p.h.count("slow calls")
-		if err := p.wait(ctx, time.Duration(100+dice.IntN(4000))*time.Millisecond); err != nil {
-			p.h.perhapsLater(p, dice, begun, apply)
-			return err
-		}
-	}
-	if trouble && p.h.plan.failedCalls && dice.IntN(8) == 0 {
+	if trouble && h.plan.failedCalls && dice.IntN(8) == 0 {
 		switch dice.IntN(3) {
 		case 0:
-			p.h.count("failed calls")
+			h.count("failed calls")
 			return errRefused
 		case 1:
-			p.h.count("lost answers of calls")
-			p.h.apply(p, begun, false, apply)
+			h.count("lost answers of calls")
+			h.apply(p, begun, false, apply)
 			return errNoAnswer
 		default:
-			p.h.perhapsLater(p, dice, begun, apply)
+			h.perhapsLater(p, dice, begun, apply)
 			return errNoAnswer
 		}
 	}
-	p.gate()
+	h.apply(p, begun, false, apply)
+	p.reach(afterCall)
 	if p.dead() {
 		return errCrashed
 	}
-	p.h.apply(p, begun, false, apply)
 	return nil
+}
+
+// refuse is why no call can begin. It takes a moment: who asks again and again must not do so for ever at one time.
+func (p *Process) refuse(ctx context.Context) error {
+	if p.dead() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+		return errCrashed
+	}
+	time.Sleep(time.Millisecond)
+	return context.Cause(ctx)
 }
 
 // Shared gives what outlives the processes of a history, such as a stand-in for a database: the first call makes it,
@@ -122,15 +137,8 @@ func (p *Process) dead() bool {
 
 // wait lets d pass, unless ctx ends or the process crashes before.
 func (p *Process) wait(ctx context.Context, d time.Duration) error {
-	if p.dead() {
-		select { // it is gone, and the goroutine that asks should not spin until it notices
-		case <-ctx.Done():
-		case <-time.After(time.Second):
-		}
-		return errCrashed
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	if p.dead() || ctx.Err() != nil {
+		return p.refuse(ctx)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -158,10 +166,11 @@ func (p *Process) gate() {
 }
 
 // pause makes the process stand still for d.
-func (p *Process) pause(d time.Duration) {
+func (p *Process) pause(d time.Duration, when string) {
+	p.h.book.note(p, fmt.Sprintf("stands still%s, for %v", when, d))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.resume != nil {
+	if p.resume != nil || p.dead() {
 		return
 	}
 	resume := make(chan struct{})
@@ -185,12 +194,60 @@ func (p *Process) goOn() {
 }
 
 // crash ends the process without a word to anybody: what it does from now on has no effect.
-func (p *Process) crash() {
-	close(p.died)
+func (p *Process) crash(when string) {
 	p.mu.Lock()
+	if p.dead() {
+		p.mu.Unlock()
+		return
+	}
+	close(p.died)
 	p.goOn()
 	p.mu.Unlock()
+	p.h.book.note(p, "crashes"+when)
 	p.cancel()
+}
+
+// A point is a place in the life of a process at which it may crash, or come to stand still.
+type point string
+
+// The points, as the reports have them.
+const (
+	inCall        point = " while a call is under way"
+	afterCall     point = " before a call has its answer"
+	inWrite       point = " while a write of its lease is under way"
+	afterWrite    point = " before a write of its lease has its answer"
+	beforeRecords point = " before it hands records over"
+	afterRecords  point = " after ProcessRecords has returned"
+	inFinish      point = " before Finish"
+)
+
+var points = []point{inCall, afterCall, inWrite, afterWrite, beforeRecords, afterRecords, inFinish}
+
+// A fuse waits for a process to reach a point.
+type fuse struct {
+	at point
+	do func(when string)
+}
+
+// arm lets do happen at a point.
+func (p *Process) arm(at point, do func(when string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.fuse = &fuse{at, do}
+}
+
+// reach tells that the process is at a point. It waits while the process stands still.
+func (p *Process) reach(at point) {
+	p.mu.Lock()
+	f := p.fuse
+	if f != nil && f.at == at {
+		p.fuse = nil
+	}
+	p.mu.Unlock()
+	if f != nil && f.at == at {
+		f.do(string(at))
+	}
+	p.gate()
 }
 
 // cutOff keeps the process from table and stream for d; what else it does goes on.
@@ -208,12 +265,6 @@ func (p *Process) isCut() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cut
-}
-
-func (p *Process) isStopping() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.stopping
 }
 
 // clock is the time of the process: its timers stand still when it does.
@@ -248,6 +299,7 @@ func (p *Process) configure(c worker.Config) worker.Config {
 	c.Streams, c.StreamsFunc = []worker.Stream{h.stream}, nil
 	c.Leases = h.store
 	c.Clock = p.clock()
+	c.Metrics = metrics.New(metrics.Config{Source: metrics.None}) // how busy this machine is must not matter
 	if c.MaxBatchRecords == 0 {
 		c.MaxBatchRecords = h.plan.batch
 	}

@@ -77,6 +77,10 @@ func (s *session) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 		p.h.book.noteShard(p, s.shard, "is started again from its checkpoint")
 		return fmt.Errorf("workertest: %w", worker.ErrRestart)
 	}
+	p.reach(beforeRecords)
+	if p.dead() {
+		return errCrashed
+	}
 	p.h.book.handed(s, b)
 	if b.Attempt > 1 {
 		p.h.count("redeliveries after an error")
@@ -85,11 +89,13 @@ func (s *session) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 	if err != nil && !p.dead() {
 		p.h.book.returned(s, b, err)
 	}
+	p.reach(afterRecords)
 	return err
 }
 
 // Finish hands through.
 func (s *session) Finish(ctx context.Context, reason worker.FinishReason) error {
+	s.p.reach(inFinish)
 	if err := s.p.ready(); err != nil {
 		return err
 	}
@@ -115,16 +121,16 @@ func (s *session) run(call string, f func() error) error {
 	}()
 	err := f()
 	if late := s.sinceEnd(); late > soon && !s.p.dead() {
-		s.p.h.book.problem(Problem{Kind: "context ignored", Count: 1, Text: fmt.Sprintf("  %s returned %v after its context had ended (%s). %s", s.where(call), late, s.why(), adviceContext)})
+		s.p.h.book.problem(Problem{Kind: "context ignored", Count: 1, Text: fmt.Sprintf("  %s returned %v after its context had ended (%s).\n  %s", s.where(call), late.Round(time.Millisecond), s.why(), adviceContext)})
 	}
 	s.p.gate() // a process that stands still does not go on
 	return err
 }
 
-const adviceContext = "Whatever a\n  processor waits for, it must also wait for ctx.Done(): until it returns, the shard cannot be given away in order."
+const adviceContext = "Whatever a processor waits for, it must also wait for ctx.Done(): until it returns, its shard cannot\n  be given away in order."
 
 func (s *session) panicked(call string, v any, stack []byte) {
-	s.p.h.book.problem(Problem{Kind: "panic", Count: 1, Text: fmt.Sprintf("  %s panicked: %v\n%s", s.where(call), v, indent(string(stack)))})
+	s.p.h.book.problem(Problem{Kind: "panic", Count: 1, Text: fmt.Sprintf("  %s panicked: %v\n%s", s.where(call), v, tidy(string(stack)))})
 }
 
 // where names a call.
@@ -203,5 +209,5 @@ func (b *book) begins(s *session, at record.Position) {
 	defer b.mu.Unlock()
 	b.sessions++
 	s.n = b.sessions
-	b.event(event{p: s.p, shard: s.shard, about: aboutShard, text: fmt.Sprintf("%s begins with it %s", s.p, b.behind(s.shard, at))})
+	b.event(event{p: s.p, shard: s.shard, begin: true, about: aboutShard, text: fmt.Sprintf("%s begins with it %s", s.p, b.behind(s.shard, at))})
 }

@@ -18,6 +18,7 @@ package workertest
 import (
 	"flag"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -33,7 +34,7 @@ var (
 // has been checkpointed has taken effect, nothing is lost, the records of a key take effect in their order, and
 // contexts are obeyed.
 type Options struct {
-	// Histories is how many histories are played, each with a seed of its own; default 12. The flag
+	// Histories is how many histories are played, each with a seed of its own; default 16. The flag
 	// -workertest.histories sets it for one run.
 	Histories int
 	// Seed is the seed of the first history, the next have those that follow; default 1. The flag -workertest.seed
@@ -105,7 +106,7 @@ func Examine(t *testing.T, o Options, start func(p *Process) worker.Config) *Rep
 
 func (o Options) withDefaults() Options {
 	if o.Histories == 0 {
-		o.Histories = 12
+		o.Histories = 16
 	}
 	if o.Seed == 0 {
 		o.Seed = 1
@@ -184,12 +185,21 @@ func (r *Report) String() string {
 			continue
 		}
 		told[p.Kind] = true
-		fmt.Fprintf(&text, "%s (seed %d)\n%s\n  replay: go test -run '^%s$' -workertest.seed=%d\n\n", strings.ToUpper(p.Kind), p.Seed, p.Text, r.test, p.Seed)
+		fmt.Fprintf(&text, "%s (seed %d)\n%s\n  Replay: go test -run '%s' -workertest.seed=%d\n\n", strings.ToUpper(p.Kind), p.Seed, p.Text, r.pattern(), p.Seed)
 	}
 	if len(seeds) > 0 {
 		fmt.Fprintf(&text, "%d of %d histories have problems. ", len(seeds), r.Histories)
 	}
 	return text.String() + r.summary()
+}
+
+// pattern is the test for go test -run.
+func (r *Report) pattern() string {
+	parts := strings.Split(r.test, "/")
+	for i := range parts {
+		parts[i] = "^" + regexp.QuoteMeta(parts[i]) + "$"
+	}
+	return strings.Join(parts, "/")
 }
 
 func (r *Report) summary() string {

@@ -18,4 +18,3 @@ func careful(p *workertest.Process) worker.Config {
 		return b.Checkpoint(ctx)
 	})}
 }
-
