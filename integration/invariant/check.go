@@ -58,6 +58,7 @@ func (c *checker) violate(invariant, format string, args ...any) {
 
 // survey takes in what must be known before the log is read in order.
 func (c *checker) survey() {
+	finishing := map[int]bool{}
 	for i := range c.events {
 		switch e := &c.events[i]; e.Kind {
 		case Put:
@@ -78,7 +79,9 @@ func (c *checker) survey() {
 		case Start:
 			c.steals = c.steals || e.Note == ActorJava2
 		case Finish:
-			c.finishes = true
+			finishing[e.Tenure] = true
+		case Return:
+			c.finishes = c.finishes || len(finishing) > 0 && finishing[e.Tenure] && e.Note == ""
 		}
 	}
 	for _, s := range c.order {
@@ -110,8 +113,6 @@ func (c *checker) event(e *Event) {
 		c.finishing(e)
 	case Said:
 		c.saidSo(e)
-	case Buried:
-		c.buried(e)
 	case Trimmed:
 		c.trimmed(e)
 	case Report:

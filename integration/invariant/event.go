@@ -31,8 +31,7 @@ const (
 	Fault                   // a fault was played: Note (its name), Worker if it met one, For
 	Reached                 // a rare situation came to pass: Note (its name)
 	Quiet                   // no faults from here on, and at least one worker is healthy
-	Said                    // a processor says, and is not answered yet, that all up to a position is done: Worker, Life, Tenure, Records (one), Note (SaidMark for a mark)
-	Buried                  // a dead-letter function accepts a record: Worker, Life, Tenure, Stream, Shard, Records (one)
+	Said                    // a processor, whose context lives, is about to say that all up to a position is done: Worker, Life, Tenure, Records (one), Note (SaidMark for a mark)
 	Trimmed                 // the stream let go of what had arrived more than For ago: Stream, For
 	Report                  // a worker told of trouble that it survived: Worker, Life, Stream, Shard, Err
 	Stored                  // a record as the stream holds it when all is over: Stream, Shard, Records (one)
@@ -40,11 +39,13 @@ const (
 
 // What Note and Op say besides names that their writers choose.
 const (
-	ActorJava2 = "KCL 2.x"   // of a Start
-	ActorJava3 = "KCL 3.x"   // of a Start
-	ShardEnd   = "shard end" // of a Finish: worker.ShardEnd
-	SaidMark   = "mark"      // of a Said: by Shard.Mark, so a failure of the batch takes it back
-	ByHand     = "by hand"   // Op of a Write by nobody of the fleet
+	ActorJava2 = "KCL 2.x"     // of a Start
+	ActorJava3 = "KCL 3.x"     // of a Start
+	ShardEnd   = "shard end"   // of a Finish: worker.ShardEnd
+	SaidMark   = "mark"        // of a Said: by Shard.Mark, so a failure of the batch takes it back
+	ByKey      = "by key"      // of a Begin: several calls at once, each with one record, and their Returns have it, too; of these
+	DeadLetter = "dead letter" // of a Deliver and its Return: it goes to the dead-letter function, and is accepted
+	ByHand     = "by hand"     // Op of a Write by nobody of the fleet
 )
 
 // An Event is one thing that happened. The events of a log are in the order in which they happened.

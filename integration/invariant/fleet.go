@@ -8,7 +8,7 @@ import (
 // A fleet is what is known of the workers together.
 type fleet struct {
 	steals   bool      // workers of KCL 2.x take part
-	finishes bool      // the log tells of the ends of processors
+	finishes bool      // the log tells how the ends of processors went
 	rough    time.Time // until when the last fault, start or end of a worker lasted
 	shaped   time.Time // when the last row came, went, or was finished
 	quiet    time.Time // since when there are no faults, zero before that

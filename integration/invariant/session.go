@@ -11,6 +11,8 @@ type session struct {
 	life   *life
 	shard  *shard
 	tenure *tenure
+	byKey  bool
+	start  record.Position
 	cause  string // of what it repeats
 	next   int    // the record that is to come next; -1 while that cannot be told
 	fresh  bool   // nothing was delivered yet
@@ -30,7 +32,7 @@ type session struct {
 func (c *checker) begin(e *Event) {
 	c.result.Sessions++
 	s, l := c.shard(e.Stream, e.Shard), c.life(e)
-	n := &session{life: l, shard: s, next: -1, fresh: true, free: e.At}
+	n := &session{life: l, shard: s, next: -1, fresh: true, free: e.At, byKey: e.Note == ByKey}
 	c.sessions[e.Tenure] = n
 	if l.gone {
 		if !l.crashed {
@@ -42,7 +44,7 @@ func (c *checker) begin(e *Event) {
 	if len(e.Records) > 0 {
 		start = e.Records[0]
 	}
-	n.tenure = c.tenureOf(s, e)
+	n.start, n.tenure = start, c.tenureOf(s, e)
 	n.cause = c.causeOf(s, n)
 	if i, ok := s.behind(start); ok {
 		n.next = i
@@ -157,9 +159,15 @@ func (c *checker) deliver(e *Event) {
 	if n.life.gone {
 		c.violate("I13", "shard %s: %s handed records over after it had ended", e.Shard, who(e.Worker, e.Life))
 	}
+	if e.Note == DeadLetter {
+		c.buried(n, e)
+		return
+	}
 	c.result.Calls++
 	s := n.shard
-	n.running, n.finish, n.from, n.to = true, false, 0, 0
+	if !n.byKey {
+		n.running, n.finish, n.from, n.to = true, false, 0, 0
+	}
 	if len(e.Records) == 0 {
 		return
 	}
@@ -167,9 +175,17 @@ func (c *checker) deliver(e *Event) {
 	if !s.delivered {
 		c.inTurn(s, n)
 	}
+	if n.byKey { // in order only by key, and so behind what was done for good
+		n.next, _ = s.find(e.Records[0])
+		if at, ok := s.behind(n.start); ok && n.next < at {
+			c.violate("I3", "shard %s: %s was handed %v, and had begun at %v", s.name, who(e.Worker, e.Life), e.Records[0], n.start)
+		}
+	}
 	c.sequence(s, n, e, late)
 	s.delivered, n.fresh = true, false
-	n.given = e.Records[len(e.Records)-1]
+	if last := e.Records[len(e.Records)-1]; !n.byKey || last.Compare(n.given) > 0 {
+		n.given = last
+	}
 	if n.tenure.furthest.Compare(n.given) < 0 {
 		n.tenure.furthest = n.given
 	}
@@ -219,6 +235,7 @@ func (c *checker) sequence(s *shard, n *session, e *Event, late bool) {
 // jump checks a delivery of the record at i where that at next was due.
 func (c *checker) jump(s *shard, n *session, by string, next, i int) {
 	switch {
+	case n.byKey:
 	case next < 0: // the start does not tell
 		if m := c.skipped(s, 0, i); m >= 0 && !n.life.java && s.records[m].state == waiting {
 			c.violate("I3", "shard %s: %s begins with %v and leaves out %v", s.name, by, s.records[i].pos, s.records[m].pos)
@@ -303,10 +320,18 @@ func (c *checker) lateness(s *shard, n *session, records int) bool {
 // returned takes in the end of a call.
 func (c *checker) returned(e *Event) {
 	n := c.sessions[e.Tenure]
-	if n == nil || n.life.crashed || !n.running || n.tenure == nil {
+	if n == nil || n.life.crashed || n.tenure == nil || e.Note == DeadLetter {
 		return
 	}
-	n.running, n.free = false, c.now
+	n.free = c.now
+	if e.Note == ByKey {
+		c.returnedOne(n, e)
+		return
+	}
+	if !n.running {
+		return
+	}
+	n.running = false
 	if e.Err != "" {
 		c.result.Failed++
 		c.failed(n)
@@ -364,17 +389,28 @@ func (c *checker) saidSo(e *Event) {
 	n.tenure.said = append(n.tenure.said, saying{pos: p, mark: e.Note == SaidMark})
 }
 
-// buried notes that a record which failed was taken as a dead letter: it counts as done.
-func (c *checker) buried(e *Event) {
-	n := c.sessions[e.Tenure]
-	if n == nil || n.tenure == nil || len(e.Records) == 0 {
-		return
-	}
+// buried notes that a record which failed is taken as a dead letter: it counts as done.
+func (c *checker) buried(n *session, e *Event) {
 	p := e.Records[0]
 	if i, ok := n.shard.find(p); ok {
 		n.shard.records[i].state = dead
-		n.next = i + 1
+		if !n.byKey {
+			n.next = i + 1
+		}
 	}
-	n.given, n.done = p, p
+	if !n.byKey {
+		n.given, n.done = p, p
+	}
 	n.tenure.said = append(n.tenure.said, saying{pos: p})
+}
+
+// returnedOne takes in the end of one of the calls of a ByKey processor.
+func (c *checker) returnedOne(n *session, e *Event) {
+	if e.Err != "" {
+		c.result.Failed++
+		return
+	}
+	if i, ok := n.shard.find(e.Records[0]); ok && n.shard.records[i].state == given {
+		n.shard.records[i].state = done
+	}
 }
