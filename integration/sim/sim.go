@@ -1,0 +1,169 @@
+// Package sim runs whole fleets on virtual time: the real worker, lease and checkpoint code over a lease table and streams
+// in memory, within one testing/synctest bubble, with every fault of a distributed system drawn from one seed. What
+// happened is one log (integration/invariant), which the checkers judge.
+//
+//	r := sim.Run(t, sim.Options{Seed: 7})
+//	for _, v := range r.Violations { t.Error(r.Line(v)) }
+//
+// A worker's process is a life: a crash ends it, and the worker's next start is another. It has a clock of its own, with a
+// rate and an offset, and can stand still: then its timers, its requests, their answers and its processors wait. Every
+// request to the table and to the streams goes through the simulated network (net.go), where most faults are; the others
+// are played by the script (script.go). Each seed switches a random half of the faults off.
+//
+// What the log says, beyond invariant.Event: a Write that was made by hand has the Op ByHand and no Worker; one that its
+// sender had given up before has the Note Late. Write, Begin and Deliver have the stream's name in Stream and the shard's ID
+// in Shard, also where the key of a row has more. A processor of worker.ByKey says so in the Note of its Begin and logs its
+// records one by one, see ByKeyNote. A life that has crashed logs nothing any more; only writes of its own that were under
+// way may follow. A call that a crash interrupted has no Return.
+package sim
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-stream/shoal/integration/invariant"
+)
+
+// Options say what to run. Seed alone is enough.
+type Options struct {
+	Seed uint64
+	// Faults is for how long there are faults; default 20 minutes. Then the fleet must come to rest.
+	Faults time.Duration
+	// Off are names of faults that are switched off whatever the seed says.
+	Off []string
+	// Workers and Shards, if not 0, replace what the seed says.
+	Workers, Shards int
+	// Server runs layer 2: the table and the streams are localstream's, on a disk whose power is cut, over the AWS SDK.
+	Server bool
+}
+
+// A Violation is a guarantee that did not hold.
+type Violation struct {
+	Invariant string
+	What      string
+	At        time.Duration // since the start of the run
+}
+
+// Totals count what was done to fleets.
+type Totals struct {
+	Seeds          int     `json:"seeds"`
+	FleetHours     float64 `json:"fleet_hours"`
+	WorkerHours    float64 `json:"worker_hours"`
+	Crashes        int     `json:"crashes"`
+	Pauses         int     `json:"pauses"`
+	FaultyRequests int     `json:"faulty_requests"`
+	PowerCuts      int     `json:"power_cuts,omitempty"`
+	Records        int     `json:"records"`
+	Events         int     `json:"events"`
+	Violations     int     `json:"violations"`
+}
+
+// Add adds what another run counted.
+func (t *Totals) Add(o Totals) {
+	t.Seeds += o.Seeds
+	t.FleetHours += o.FleetHours
+	t.WorkerHours += o.WorkerHours
+	t.Crashes += o.Crashes
+	t.Pauses += o.Pauses
+	t.FaultyRequests += o.FaultyRequests
+	t.PowerCuts += o.PowerCuts
+	t.Records += o.Records
+	t.Events += o.Events
+	t.Violations += o.Violations
+}
+
+// A Result is what became of a run.
+type Result struct {
+	Seed       uint64
+	Hash       uint64 // over the log: equal hashes, equal runs
+	Totals     Totals
+	Violations []Violation
+	Reached    map[string]int // rare situations
+	Met        map[string]int // requests that met a fault, by its name
+	On         []string       // faults that were on
+	Start      time.Time      // of the run, in its own time
+	Events     []invariant.Event
+	Summary    string // of the plan
+}
+
+// seedRuntime, where it is set, makes everything random in the runtime come from a seed: with it a run repeats exactly.
+var seedRuntime func(uint64)
+
+// Run runs one seed and returns what became of it; it fails t only if the run itself cannot go on.
+func Run(t *testing.T, o Options) (r Result) {
+	t.Helper()
+	if o.Faults == 0 {
+		o.Faults = 20 * time.Minute
+	}
+	defer func() {
+		if p := recover(); p != nil { // a goroutine that never ended, or a panic of the code under test
+			r.Seed = o.Seed
+			r.Violations = append(r.Violations, Violation{Invariant: "I13", What: fmt.Sprint(p)})
+		}
+	}()
+	if seedRuntime != nil {
+		seedRuntime(o.Seed)
+	}
+	synctest.Test(t, func(*testing.T) {
+		w := newWorld(o)
+		w.script()
+		r = w.result()
+	})
+	return r
+}
+
+func (w *world) result() Result {
+	events := w.log.Events()
+	r := Result{Seed: w.seed, Hash: hash(events, w.started), Start: w.started, Events: events, Reached: w.reached, Met: w.met}
+	for _, name := range Faults {
+		if w.plan.on[name] {
+			r.On = append(r.On, name)
+		}
+	}
+	r.Summary = fmt.Sprintf("%d workers, %d streams of %d shards, faults for %v: %v", w.plan.workers, w.plan.streams, w.plan.shards, w.plan.faults, r.On)
+	t := w.totals
+	if w.met[Stale] > 0 {
+		r.Reached[SawStale] += w.met[Stale]
+	}
+	elapsed := time.Since(w.started)
+	t.Seeds, t.FleetHours, t.WorkerHours, t.Events = 1, elapsed.Hours(), float64(w.plan.workers)*elapsed.Hours(), len(events)
+	for i := range events {
+		if events[i].Kind == invariant.Put {
+			t.Records++
+		}
+	}
+	r.Violations = w.faults
+	check(events, func(name, what string) {
+		r.Violations = append(r.Violations, Violation{Invariant: name, What: what})
+	})
+	t.Violations = len(r.Violations)
+	r.Totals = t
+	return r
+}
+
+// check runs all checkers over a log.
+func check(events []invariant.Event, add func(name, what string)) {
+	simpleCheck(events, add)
+}
+
+// Line is the one line of a violation: all that is needed to see it again.
+func (r *Result) Line(v Violation) string {
+	return fmt.Sprintf("seed=%d commit=%s go=%s layer=1 invariant=%s at=%v: %s; replay: go test ./integration/sim -run TestSeed -seed %d",
+		r.Seed, commit(), runtime.Version(), v.Invariant, v.At.Round(time.Millisecond), v.What, r.Seed)
+}
+
+// Missed are the situations that no run has reached.
+func Missed(reached map[string]int) []string {
+	missed := []string{}
+	for _, s := range Situations {
+		if reached[s] == 0 {
+			missed = append(missed, s)
+		}
+	}
+	slices.Sort(missed)
+	return missed
+}
