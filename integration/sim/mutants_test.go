@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +20,13 @@ var (
 	within   = flag.Int("within", 200, "the seeds in which a planted fault must be found")
 	shard    = flag.String("part", "0/1", "the part of the faults to plant: i/n is every n-th from the i-th on")
 )
+
+// A fault can be planted for all tests of this binary, too.
+func init() {
+	if f, ok := mutant.Named(os.Getenv("FAULT")); ok {
+		mutant.Plant(f)
+	}
+}
 
 // A finding is how a planted fault was found.
 type finding struct {

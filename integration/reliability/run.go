@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sourcegraph/conc/pool"
+)
+
+// lanes is how many fleets run at a time, each with one processor: a bubble does one thing at a time anyway.
+const lanes = 2
+
+// A size says how much of everything.
+type size struct {
+	seeds, hours             int // of layer 1
+	seeds2, hours2           int // of layer 2
+	raceSeeds, raceSeeds2    int
+	replays, replays2        int
+	searches                 int // for each planted fault
+	model, durability, crowd []string
+}
+
+var (
+	ciSize = size{
+		seeds: 1600, hours: 700, seeds2: 26, hours2: 12, raceSeeds: 40, raceSeeds2: 2, replays: 20, replays2: 5, searches: 1,
+	}
+	fullSize = size{
+		seeds: 10_000, hours: 5000, seeds2: 200, hours2: 100, raceSeeds: 200, raceSeeds2: 20, replays: 100, replays2: 25, searches: 5,
+		model: []string{"-full"}, durability: []string{"-full"}, crowd: []string{"-records", "1000000", "-kills", "150", "-stops", "60", "-server-kills", "30"},
+	}
+)
+
+// A run is one run of the program.
+type run struct {
+	size    size
+	first   uint64
+	fault   string
+	started time.Time
+	dir     string // with the binaries
+	verdict verdict
+}
+
+// A binary is a test binary of the fleets.
+type binary struct{ name, tags, race string }
+
+var (
+	plain   = binary{name: "sim.test"}
+	racing  = binary{name: "race.test", race: "-race"}
+	mutated = binary{name: "mutants.test", tags: "mutants"}
+)
+
+// build makes the test binaries.
+func (r *run) build(ctx context.Context) error {
+	dir, err := os.MkdirTemp("", "reliability")
+	if err != nil {
+		return err
+	}
+	r.dir = dir
+	for _, b := range []binary{plain, racing, mutated} {
+		args := []string{"test", "-c", "-o", filepath.Join(dir, b.name), "-tags", b.tags}
+		if b.race != "" {
+			args = append(args, b.race)
+		}
+		out, err := exec.CommandContext(ctx, "go", append(args, "./integration/sim")...).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("build %s: %w\n%s", b.name, err, out)
+		}
+	}
+	return nil
+}
+
+func (r *run) clean() { _ = os.RemoveAll(r.dir) }
+
+// fleets runs a test of a binary in several processes at a time, each with the arguments of one of parts, and returns the
+// JSON lines that they printed. held is false if one failed.
+func (r *run) fleets(ctx context.Context, b binary, parts [][]string) (lines [][]byte, held bool, err error) {
+	outs, errs := make([][]byte, len(parts)), make([]error, len(parts))
+	workers := pool.New().WithMaxGoroutines(lanes)
+	for i, args := range parts {
+		workers.Go(func() {
+			cmd := exec.CommandContext(ctx, filepath.Join(r.dir, b.name), append([]string{"-test.timeout", "0"}, args...)...)
+			cmd.Dir = "integration/sim"
+			cmd.Env = append(os.Environ(), "GOMAXPROCS=1")
+			if b.race != "" {
+				cmd.Env = os.Environ()
+			}
+			outs[i], errs[i] = cmd.CombinedOutput()
+		})
+	}
+	workers.Wait()
+	held = true
+	for i, out := range outs {
+		var exit *exec.ExitError
+		if errs[i] != nil && !errors.As(errs[i], &exit) || ctx.Err() != nil {
+			return nil, false, errors.Join(errs[i], ctx.Err())
+		}
+		found := jsonLines(out)
+		lines = append(lines, found...)
+		if errs[i] != nil {
+			held = false
+			_, _ = io.Copy(os.Stdout, bytes.NewReader(withoutJSON(out)))
+		}
+		if len(found) == 0 {
+			return nil, false, fmt.Errorf("%s printed no figures: %w\n%s", strings.Join(parts[i], " "), errs[i], out)
+		}
+	}
+	return lines, held, nil
+}
+
+// program runs a program of this module and reads the JSON object of its last line into v. held is its exit status.
+func program(ctx context.Context, v any, pkg string, args ...string) (held bool, err error) {
+	cmd := exec.CommandContext(ctx, "go", append([]string{"run", pkg}, args...)...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
+		return false, errors.Join(err, ctx.Err())
+	}
+	lines := jsonLines(out)
+	if err != nil {
+		_, _ = os.Stdout.Write(withoutJSON(out))
+	}
+	if len(lines) == 0 {
+		return false, fmt.Errorf("%s printed no figures", pkg)
+	}
+	if err := json.Unmarshal(lines[len(lines)-1], v); err != nil {
+		return false, fmt.Errorf("%s: %w", pkg, err)
+	}
+	return err == nil, nil
+}
+
+func jsonLines(out []byte) (lines [][]byte) {
+	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
+		if line := bytes.TrimSpace(s.Bytes()); bytes.HasPrefix(line, []byte("{")) && json.Valid(line) {
+			lines = append(lines, bytes.Clone(line))
+		}
+	}
+	return lines
+}
+
+func withoutJSON(out []byte) []byte {
+	var rest bytes.Buffer
+	for s := bufio.NewScanner(bytes.NewReader(out)); s.Scan(); {
+		if !bytes.HasPrefix(bytes.TrimSpace(s.Bytes()), []byte("{")) {
+			rest.Write(append(s.Bytes(), '\n'))
+		}
+	}
+	return rest.Bytes()
+}
