@@ -97,8 +97,8 @@ func (w *Worker) renewDone(ctx context.Context, rows []lease.Lease) {
 
 // cleanDone deletes those of this worker's finished leases that nobody needs any more.
 func (w *Worker) cleanDone(ctx context.Context) error {
-	rows, err := w.listLeases(ctx)
-	if err != nil {
+	rows, damaged, err := w.listLeases(ctx)
+	if err != nil || damaged != nil { // rows that cannot be read may be those that these have to wait for
 		return err
 	}
 	if rows, err = w.mine(rows); err != nil {

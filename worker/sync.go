@@ -42,7 +42,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 }
 
 func (w *Worker) syncAll(ctx context.Context, former formerStreams) error {
-	rows, err := w.listLeases(ctx)
+	rows, damaged, err := w.listLeases(ctx)
 	if err != nil {
 		return fmt.Errorf("sync shards: %w", err)
 	}
@@ -51,6 +51,11 @@ func (w *Worker) syncAll(ctx context.Context, former formerStreams) error {
 		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !raced(err) {
 			errs = append(errs, fmt.Errorf("delete the lease %s of a stream that is not read any more: %w", row.Key, err))
 		}
+	}
+	if damaged != nil {
+		// Without all rows it cannot be told which are missing: shards whose only descendants are damaged would look as if
+		// they had been overlooked, and be processed again from their beginning.
+		return errors.Join(append(errs, fmt.Errorf("sync shards: no rows are made or deleted while some cannot be read: %w", damaged))...)
 	}
 	if rows, err = w.mine(rows); err != nil {
 		return fmt.Errorf("sync shards: %w", err)
@@ -63,15 +68,17 @@ func (w *Worker) syncAll(ctx context.Context, former formerStreams) error {
 	return errors.Join(errs...)
 }
 
-// listLeases and listShards are the calls of a sync; damaged rows are the leader's round to report.
-func (w *Worker) listLeases(ctx context.Context) (rows []lease.Lease, err error) {
+// listLeases and listShards are the calls of a sync. damaged tells of rows that are left out.
+func (w *Worker) listLeases(ctx context.Context) (rows []lease.Lease, damaged, err error) {
 	err = w.again(ctx, func() (err error) {
 		if rows, err = w.cfg.Leases.List(ctx); errors.Is(err, lease.ErrDamaged) {
-			return nil
+			damaged, err = err, nil
+		} else {
+			damaged = nil
 		}
 		return err
 	})
-	return rows, err
+	return rows, damaged, err
 }
 
 func (w *Worker) listShards(ctx context.Context, src *source, at record.Position) (shards []record.Shard, now time.Time, err error) {
@@ -145,8 +152,8 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 // stillMissing leaves out of missing what a second listing of the table shows. One listing alone is no snapshot: it may
 // have passed a child's place before the row was made, and its parent's after that was deleted.
 func (w *Worker) stillMissing(ctx context.Context, missing []lease.Lease) ([]lease.Lease, error) {
-	rows, err := w.listLeases(ctx)
-	if err != nil {
+	rows, damaged, err := w.listLeases(ctx)
+	if err := errors.Join(damaged, err); err != nil {
 		return nil, err
 	}
 	there := map[string]bool{}

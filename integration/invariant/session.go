@@ -45,6 +45,7 @@ func (c *checker) begin(e *Event) {
 		start = e.Records[0]
 	}
 	n.start, n.tenure = start, c.tenureOf(s, e)
+	n.tenure.byKey = n.tenure.byKey || n.byKey
 	n.cause = c.causeOf(s, n)
 	if i, ok := s.behind(start); ok {
 		n.next = i

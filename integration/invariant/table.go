@@ -23,6 +23,7 @@ type tenure struct {
 	said     []saying        // not stored yet
 	closed   bool            // Finish for the shard's end has returned nil
 	finished bool            // any Finish has
+	byKey    bool            // one of its processors is a worker.ByKey, which says by itself what is done
 }
 
 // A saying is a processor's word that all up to a position is done.
@@ -93,9 +94,19 @@ func (c *checker) touched(s *shard, e *Event) {
 	}
 	c.hand(s, e, e.After.Holder())
 	s.tenure().robbed = true
+	s.reopen()
 	s.row = e.After
 	c.disturb(c.now)
 	c.coverageChanged(s.stream)
+}
+
+// reopen takes in that the shard looks as if it had been overlooked once its row is gone, and with it those that came
+// before: their rows may be made again.
+func (s *shard) reopen() {
+	for _, p := range s.ancestors {
+		p.touched, p.high = true, record.Position{}
+		p.reopen()
+	}
 }
 
 // hand begins another tenure.
@@ -340,7 +351,7 @@ func (c *checker) justified(s *shard, e *Event, by string, p record.Position) {
 		c.violate("I2", "shard %s: %s stored %v, and in this tenure was handed no more than %v", s.name, by, p, t.furthest)
 		return
 	}
-	if n := s.session; !c.said || n == nil || n.byKey || n.tenure != t {
+	if n := s.session; !c.said || n == nil || t.byKey || t.closed || n.tenure != t {
 		return
 	}
 	took := false

@@ -64,6 +64,7 @@ type hostClock struct {
 	dice *dice
 
 	mu     sync.Mutex
+	made   time.Time // true time, and that by this clock, when it was made
 	since  time.Time // true time of the last change of the rate
 	local  time.Time // by this clock then
 	rate   float64   // of this clock's seconds to true ones
@@ -72,7 +73,7 @@ type hostClock struct {
 
 func newHostClock(g *gate, d *dice, rate float64, offset time.Duration) *hostClock {
 	now := time.Now()
-	return &hostClock{gate: g, dice: d, since: now, local: now, rate: rate, offset: offset.Truncate(time.Second)}
+	return &hostClock{gate: g, dice: d, made: now, since: now, local: now, rate: rate, offset: offset}
 }
 
 func (c *hostClock) now() time.Time {
@@ -84,16 +85,16 @@ func (c *hostClock) now() time.Time {
 	} else if !c.local.Equal(c.since) {
 		t = c.local.Add(t.Sub(c.since))
 	}
-	return setWall(t, c.offset)
+	return withMonotonic(t.Add(c.offset), t.Sub(c.made))
 }
 
-// set changes the rate, and the offset to whole seconds.
+// set changes the rate and the offset.
 func (c *hostClock) set(rate float64, offset time.Duration) {
 	t := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.local = c.local.Add(time.Duration(float64(t.Sub(c.since)) * c.rate))
-	c.since, c.rate, c.offset = t, rate, offset.Truncate(time.Second)
+	c.since, c.rate, c.offset = t, rate, offset
 }
 
 func (c *hostClock) rateNow() float64 {
@@ -135,13 +136,23 @@ func (c *hostClock) clock() clock.Clock {
 	return clock.Clock{NowFunc: c.now, AfterFuncFunc: c.afterFunc, Uint64Func: c.dice.uint64}
 }
 
-// setWall moves the wall clock reading of t by whole seconds and leaves its monotonic reading. Package time has no way to
-// do so; a time with a monotonic reading keeps its seconds since 1885 in bits 30 to 62 of its first word.
-func setWall(t time.Time, by time.Duration) time.Time {
-	if by == 0 {
-		return t
+// A reading is how package time keeps a time with a monotonic reading: a set top bit, 33 bits of seconds since 1885 and 30
+// of nanoseconds of the wall clock; then the monotonic clock.
+type reading struct {
+	wall uint64
+	mono int64
+	loc  *time.Location
+}
+
+// since1885 is 1970 in seconds since 1885: 85 years with 20 leap days.
+const since1885 = (85*365 + 20) * 24 * 60 * 60
+
+// withMonotonic is the time at which a clock on the wall shows wall, mono after the clock was made. In a bubble, times have
+// no monotonic reading, and package time has no way to give them one.
+func withMonotonic(wall time.Time, mono time.Duration) (t time.Time) {
+	*(*reading)(unsafe.Pointer(&t)) = reading{
+		wall: 1<<63 | uint64(wall.Unix()+since1885)<<30 | uint64(wall.Nanosecond()),
+		mono: int64(mono) + 1,
 	}
-	wall := (*uint64)(unsafe.Pointer(&t))
-	*wall += uint64(int64(by/time.Second) << 30)
 	return t
 }

@@ -48,6 +48,7 @@ type request struct {
 	op    string
 	key   string
 	write bool
+	sent  time.Time
 }
 
 // fateOf draws what becomes of a request, and how long it is under way.
@@ -176,6 +177,7 @@ func outlast(ctx context.Context) {
 // send carries a request: do is what it does where it arrives, refuse what the service says that has no capacity.
 func send[T any](ctx context.Context, r request, refuse error, do func() (T, error)) (T, error) {
 	l, w := r.life, r.life.world
+	r.sent = time.Now()
 	var none T
 	l.enter(r.op)
 	if l.isDead() {

@@ -12,6 +12,9 @@ import (
 	"github.com/shoal-stream/shoal/worker"
 )
 
+// reasons are the ends of a processor as the log names them.
+var reasons = map[worker.FinishReason]string{worker.ShardEnd: invariant.ShardEnd, worker.Moving: "moving"}
+
 // A habit is how a processor says what is done.
 type habit int
 
@@ -27,15 +30,6 @@ const (
 	habits
 )
 
-// The notes of deliveries that are not a batch of their own.
-const (
-	// ByKey: single records of a worker.ByKey, in order only within a partition key. Records of different keys may be under
-	// way at once, each with a Deliver and a Return of its own; the Return has the record, too.
-	ByKeyNote = "by key"
-	// DeadLetterNote: a single record that was given to the dead-letter function.
-	DeadLetterNote = "dead letter"
-)
-
 var (
 	errApplication = errors.New("simulated: the application failed")
 	errPoison      = errors.New("simulated: this record always fails")
@@ -47,13 +41,13 @@ const poisoned = "poison"
 // A processor is the application's code for one shard, of one of several habits.
 type processor struct {
 	life   *life
+	ctx    context.Context // ends with the processor
 	shard  *worker.Shard
 	tenure int
 	habit  habit
 	dice   *dice
 	given  record.Position
 	first  record.Position
-	stored record.Position
 	wait   *checkpoint.Prepared
 	bad    bool // fails again and again for a while
 }
@@ -68,13 +62,14 @@ func (l *life) newProcessor(ctx context.Context, s *worker.Shard) (worker.Record
 	if w.trouble() && l.dice.chance(0.03) {
 		return nil, errApplication
 	}
-	p := &processor{life: l, shard: s, tenure: w.nextTenure(), dice: w.actor(), habit: habit(l.dice.n(int(habits)))}
+	p := &processor{life: l, ctx: ctx, shard: s, tenure: w.nextTenure(), dice: w.actor(), habit: habit(l.dice.n(int(habits)))}
 	l.mu.Lock()
 	l.handles[s] = p.tenure
 	l.mu.Unlock()
 	start := s.Start
 	if s.Prepared != nil && p.dice.chance(0.7) {
 		at := s.Prepared.Position
+		l.log(invariant.Event{Kind: invariant.Said, Tenure: p.tenure, Stream: s.Stream, Shard: s.ID, Records: []record.Position{at}})
 		if err := s.Prepared.Checkpoint(ctx); err != nil {
 			return nil, fmt.Errorf("complete what the owner before prepared: %w", err)
 		}
@@ -82,7 +77,7 @@ func (l *life) newProcessor(ctx context.Context, s *worker.Shard) (worker.Record
 		w.reach(SawPreparedCompleted, l)
 	}
 	l.log(invariant.Event{Kind: invariant.Begin, Tenure: p.tenure, Stream: s.Stream, Shard: s.ID, Records: []record.Position{start},
-		Counter: int64(s.Epoch), Note: noteIf(p.habit == byKey, ByKeyNote)})
+		Counter: int64(s.Epoch), Note: noteIf(p.habit == byKey, invariant.ByKey)})
 	if p.habit == byKey {
 		inner, err := worker.ByKey(1+p.dice.n(4), p.handle)(ctx, s)
 		return keyed{inner, p}, err
@@ -184,27 +179,49 @@ func (p *processor) work(ctx context.Context, b *worker.Batch) error {
 	return nil
 }
 
-// say tells what is done.
+// checkpoint says that all up to at is done.
+func (p *processor) checkpoint(ctx context.Context, at record.Position) error {
+	p.said(at, "")
+	return p.shard.Checkpoint(ctx, at)
+}
+
+// mark says the same without a write.
+func (p *processor) mark(at record.Position) {
+	p.said(at, invariant.SaidMark)
+	p.shard.Mark(at)
+}
+
+func (p *processor) said(at record.Position, note string) {
+	if p.ctx.Err() == nil {
+		p.log(invariant.Event{Kind: invariant.Said, Records: []record.Position{at}, Note: note})
+	}
+}
+
+// say tells what is done. When all faults are over, every habit tells at once.
 func (p *processor) say(ctx context.Context, b *worker.Batch) error {
 	if len(b.Records) == 0 {
 		return nil
 	}
 	last := b.Last()
-	switch p.habit {
+	habit := p.habit
+	if p.life.world.isCalm() && habit != marking {
+		habit = prompt
+	}
+	switch habit {
 	case prompt:
-		return b.Checkpoint(ctx)
+		return p.checkpoint(ctx, last)
 	case each:
 		for i := range b.Records {
-			if err := p.shard.Checkpoint(ctx, b.Records[i].Position()); err != nil {
+			if err := p.checkpoint(ctx, b.Records[i].Position()); err != nil {
 				return err
 			}
 		}
 	case lazy:
 		if p.dice.chance(0.2) {
-			return b.Checkpoint(ctx)
+			return p.checkpoint(ctx, last)
 		}
 	case marking:
-		p.shard.Mark(last)
+		p.mark(last)
 	case elsewhere:
 		after := p.dice.upTo(8 * time.Second)
 		p.shard.Go(func(ctx context.Context) error {
@@ -213,16 +230,18 @@ func (p *processor) say(ctx context.Context, b *worker.Batch) error {
 			if p.life.isDead() {
 				return errDead
 			}
-			_ = p.shard.Checkpoint(ctx, last) // a newer one may have come first, or the batch may have failed
+			_ = p.checkpoint(ctx, last) // a newer one may have come first, or the batch may have failed
 			return nil
 		})
 	case twoPhase:
 		if p.wait != nil && p.dice.chance(0.7) {
+			p.said(p.wait.Position, "")
 			if err := p.wait.Checkpoint(ctx); err != nil {
 				return err
 			}
 			p.wait = nil
 		}
+		p.said(last, "")
 		prepared, err := p.shard.Prepare(ctx, last, []byte("state"))
 		if err != nil {
 			return err
@@ -242,26 +261,22 @@ func (p *processor) offend(ctx context.Context, b *worker.Batch) error {
 	}
 	p.shard.Mark(beyond)
 	if p.dice.chance(0.3) {
-		if err := b.Checkpoint(ctx); err != nil {
-			return err
-		}
-		p.stored = b.Last()
+		return p.checkpoint(ctx, b.Last())
 	}
-	if !p.stored.IsZero() && p.first.Compare(p.stored) < 0 {
-		if err := p.shard.Checkpoint(ctx, p.first); err == nil {
-			p.life.world.violate("I4", fmt.Sprintf("a checkpoint of %s at %v, behind the one at %v, was accepted", p.shard.ID, p.first, p.stored))
-		}
+	if !p.first.IsZero() {
+		_ = p.checkpoint(ctx, p.first) // behind the stored one it is refused, or nothing is written
 	}
 	return nil
 }
 
 // Finish logs the end and says what was not said yet.
-func (p *processor) Finish(ctx context.Context, reason worker.FinishReason) error {
+func (p *processor) Finish(ctx context.Context, reason worker.FinishReason) (err error) {
 	p.life.enter("Finish")
 	if p.life.isDead() {
 		return errDead
 	}
-	p.log(invariant.Event{Kind: invariant.Finish, Note: reason.String()})
+	p.log(invariant.Event{Kind: invariant.Finish, Note: reasons[reason]})
+	defer func() { p.log(invariant.Event{Kind: invariant.Return, Err: text(err)}) }()
 	w := p.life.world
 	if w.trouble() && p.dice.chance(0.1) {
 		return errApplication
@@ -273,16 +288,16 @@ func (p *processor) Finish(ctx context.Context, reason worker.FinishReason) erro
 		return errDead
 	}
 	if reason == worker.Moving && !p.given.IsZero() && p.habit != rude && p.habit != byKey {
-		_ = p.shard.Checkpoint(ctx, p.given) // what failed is refused, and comes again elsewhere
+		_ = p.checkpoint(ctx, p.given) // what failed is refused, and comes again elsewhere
 	}
 	if w.trouble() && p.dice.chance(0.1) { // an application that does not know its end
-		shard, at := p.shard, p.given
+		at := p.given
 		w.afterwards(p.life.dice.upTo(20*time.Second), func() {
 			if !p.life.isDead() && !at.IsZero() {
-				shard.Mark(at)
+				p.mark(at)
 				ctx, cancel := context.WithTimeout(background, 5*time.Second)
 				defer cancel()
-				_ = shard.Checkpoint(ctx, at)
+				_ = p.checkpoint(ctx, at)
 			}
 		})
 	}
@@ -296,13 +311,13 @@ func (p *processor) handle(ctx context.Context, _ *worker.Shard, r record.Record
 		return errDead
 	}
 	at := []record.Position{r.Position()}
-	p.log(invariant.Event{Kind: invariant.Deliver, Records: at, Note: ByKeyNote})
+	p.log(invariant.Event{Kind: invariant.Deliver, Records: at, Note: invariant.ByKey})
 	defer func() {
 		if r := recover(); r != nil {
-			p.log(invariant.Event{Kind: invariant.Return, Records: at, Note: ByKeyNote, Err: fmt.Sprint("panic: ", r)})
+			p.log(invariant.Event{Kind: invariant.Return, Records: at, Note: invariant.ByKey, Err: fmt.Sprint("panic: ", r)})
 			panic(r)
 		}
-		p.log(invariant.Event{Kind: invariant.Return, Records: at, Note: ByKeyNote, Err: text(err)})
+		p.log(invariant.Event{Kind: invariant.Return, Records: at, Note: invariant.ByKey, Err: text(err)})
 	}()
 	w := p.life.world
 	if string(r.Data) == poisoned && w.plan.deadLetters {
@@ -336,8 +351,10 @@ func (k keyed) Finish(ctx context.Context, reason worker.FinishReason) error {
 	if k.p.life.isDead() {
 		return errDead
 	}
-	k.p.log(invariant.Event{Kind: invariant.Finish, Note: reason.String()})
-	return k.RecordProcessor.Finish(ctx, reason)
+	k.p.log(invariant.Event{Kind: invariant.Finish, Note: reasons[reason]})
+	err := k.RecordProcessor.Finish(ctx, reason)
+	k.p.log(invariant.Event{Kind: invariant.Return, Err: text(err)})
+	return err
 }
 
 // deadLetter is Retry.DeadLetter of a life.
@@ -350,7 +367,7 @@ func (l *life) deadLetter(_ context.Context, s *worker.Shard, r record.Record, _
 	if w.trouble() && l.dice.chance(0.1) {
 		return errApplication
 	}
-	e := invariant.Event{Tenure: l.tenureOf(s), Stream: s.Stream, Shard: s.ID, Records: []record.Position{r.Position()}, Note: DeadLetterNote}
+	e := invariant.Event{Tenure: l.tenureOf(s), Stream: s.Stream, Shard: s.ID, Records: []record.Position{r.Position()}, Note: invariant.DeadLetter}
 	e.Kind = invariant.Deliver
 	l.log(e)
 	e.Kind = invariant.Return

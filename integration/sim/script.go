@@ -105,21 +105,43 @@ func (w *world) playCrash() {
 	if w.dice.chance(0.5) {
 		name = w.newName()
 	}
-	w.comeBack(name)
+	w.comeBack(name, l)
 }
 
 // newName is a worker ID that was not used before.
 func (w *world) newName() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return fmt.Sprintf("w%d", len(w.lives)+1+w.plan.workers)
+	w.names++
+	return fmt.Sprintf("w%d", w.plan.workers+w.names)
 }
 
-// comeBack starts a worker a little later, unless the faults are over by then.
-func (w *world) comeBack(name string) {
-	w.afterwards(w.dice.upTo(25*time.Second), func() {
-		if !w.isCalm() {
+// comeBack starts a worker a little later, once the life before has ended, unless the faults are over by then.
+func (w *world) comeBack(name string, before *life) {
+	later := w.dice.upTo(25 * time.Second)
+	w.under.Go(func() {
+		time.Sleep(later)
+		select {
+		case <-before.ended:
+		case <-before.died:
+		case <-w.quit:
+		}
+		if !w.isCalm() && !w.runs(name) {
 			w.start(name)
+		}
+	})
+}
+
+// runs reports whether a worker of this name has not ended.
+func (w *world) runs(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.lives, func(l *life) bool {
+		select {
+		case <-l.ended:
+			return false
+		default:
+			return l.name == name && !l.isDead()
 		}
 	})
 }
@@ -303,14 +325,14 @@ func (w *world) playFleet() {
 			w.afterwards(time.Duration(i)*20*time.Second, func() {
 				if !w.isCalm() {
 					l.stop()
-					w.comeBack(l.name)
+					w.comeBack(l.name, l)
 				}
 			})
 		}
 	case 1: // all at once
 		for _, l := range lives {
 			l.stop()
-			w.comeBack(l.name)
+			w.comeBack(l.name, l)
 		}
 	case 2: // more
 		for range 1 + w.dice.n(3) {
@@ -383,11 +405,29 @@ func (w *world) quieten() {
 	w.add(invariant.Event{Kind: invariant.Quiet})
 }
 
+// putToAll puts a record into each open shard: processors that tell late what is done then tell it of all before.
+func (w *world) putToAll() {
+	w.mu.Lock()
+	streams := slices.Clone(w.streams)
+	w.mu.Unlock()
+	for _, s := range streams {
+		shards, _, err := s.Shards(background, record.Latest)
+		if err != nil {
+			w.violate("I16", err.Error())
+		}
+		for _, sh := range shards {
+			w.putTo(s, sh.Range.Start, "the last")
+		}
+	}
+}
+
 // settleIn is how long after the last fault everything must be done.
 const settleIn = 6 * time.Minute
 
 // settle waits until every record is covered by a checkpoint.
 func (w *world) settle() {
+	time.Sleep(settleIn / 6)
+	w.putToAll()
 	since := time.Now()
 	for {
 		left := w.lag()

@@ -22,10 +22,12 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"testing/cryptotest"
 	"testing/synctest"
 	"time"
 
 	"github.com/shoal-stream/shoal/integration/invariant"
+	"github.com/shoal-stream/shoal/integration/sim/overlay/bubble"
 )
 
 // Options say what to run. Seed alone is enough.
@@ -90,9 +92,6 @@ type Result struct {
 	Summary    string // of the plan
 }
 
-// seedRuntime, where it is set, makes everything random in the runtime come from a seed: with it a run repeats exactly.
-var seedRuntime func(uint64)
-
 // Run runs one seed and returns what became of it; it fails t only if the run itself cannot go on.
 func Run(t *testing.T, o Options) (r Result) {
 	t.Helper()
@@ -105,9 +104,9 @@ func Run(t *testing.T, o Options) (r Result) {
 			r.Violations = append(r.Violations, Violation{Invariant: "I13", What: fmt.Sprint(p)})
 		}
 	}()
-	if seedRuntime != nil {
-		seedRuntime(o.Seed)
-	}
+	bubble.Seed(o.Seed)
+	defer bubble.Seed(0)
+	cryptotest.SetGlobalRandom(t, o.Seed) // the AWS SDK's
 	synctest.Test(t, func(*testing.T) {
 		w := newWorld(o)
 		w.script()
@@ -137,17 +136,31 @@ func (w *world) result() Result {
 		}
 	}
 	r.Violations = w.faults
-	check(events, func(name, what string) {
-		r.Violations = append(r.Violations, Violation{Invariant: name, What: what})
-	})
+	found := invariant.Check(events, w.rules())
+	for _, v := range found.Violations {
+		at := elapsed
+		if v.Event < len(events) {
+			at = events[v.Event].At.Sub(w.started)
+		}
+		r.Violations = append(r.Violations, Violation{Invariant: v.Invariant, What: v.Text, At: at})
+	}
 	t.Violations = len(r.Violations)
 	r.Totals = t
 	return r
 }
 
-// check runs all checkers over a log.
-func check(events []invariant.Event, add func(name, what string)) {
-	simpleCheck(events, add)
+// rules are what is promised in this run.
+func (w *world) rules() invariant.Rules {
+	on := w.plan.on
+	r := invariant.Rules{
+		Lease: w.plan.lease, Start: w.plan.start, Robbing: on[Twin] || on[RowLoss] || on[TableLoss], MidCall: on[Midcall] || on[Pause],
+		TableFaults: true, StreamsLeave: on[Streams], Unacknowledged: w.local != nil, Complete: true,
+		Orphan: 2 * time.Minute, Drain: 25 * time.Second,
+	}
+	if on[Clock] {
+		r.Rate = 0.06
+	}
+	return r
 }
 
 // Line is the one line of a violation: all that is needed to see it again.

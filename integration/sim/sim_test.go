@@ -44,6 +44,7 @@ func TestSeed(t *testing.T) {
 	} else if testing.Verbose() {
 		r.Trace(os.Stdout, false)
 	}
+	fmt.Printf("trace %016x of seed %d, layer %d\n", r.Hash, r.Seed, *layer)
 	fmt.Printf("seed %d hash %016x %s: %v in %v\n", r.Seed, r.Hash, r.Summary, r.Totals, time.Since(began).Round(time.Millisecond))
 	report(t, &r)
 }

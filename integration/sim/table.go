@@ -188,11 +188,11 @@ type former struct {
 // written hears of each write that was applied, in their order.
 func (w *world) written(op string, before, after lease.Lease) {
 	r := w.writer
-	e := invariant.Event{Kind: invariant.Write, Op: op, Before: before, After: after}
+	e := invariant.Event{Kind: invariant.Write, Op: op, Before: before, After: after, Sent: r.sent}
 	if r.life != nil {
 		e.Worker, e.Life = r.life.name, r.life.id
 	} else {
-		e.Op = ByHand
+		e.Op = invariant.ByHand
 	}
 	if w.writerLate {
 		e.Note = Late

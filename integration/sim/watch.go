@@ -1,16 +1,11 @@
 package sim
 
 import (
-	"fmt"
-
 	"github.com/shoal-stream/shoal/integration/invariant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/memory"
 	"github.com/shoal-stream/shoal/record"
 )
-
-// ByHand is the Op of a Write that no worker made: a row deleted, or a table emptied, by hand.
-const ByHand = "by hand"
 
 // The rare situations that a set of runs must reach, or it is blind.
 const (
@@ -201,24 +196,4 @@ func streamName(key string) string {
 		}
 	}
 	return key
-}
-
-// simpleCheck is what is checked at the least: checkpoints go forward, and order within a processor.
-func simpleCheck(events []invariant.Event, add func(invariant, what string)) {
-	last := map[int]record.Position{}
-	for _, e := range events {
-		switch {
-		case e.Kind == invariant.Write && e.Op != ByHand && e.Before.Key != "" && e.After.Key != "":
-			if e.After.Checkpoint.Compare(e.Before.Checkpoint) < 0 {
-				add("I4", fmt.Sprintf("%s by %s: checkpoint of %s back from %v to %v", e.Op, e.Worker, e.After.Key, e.Before.Checkpoint, e.After.Checkpoint))
-			}
-		case e.Kind == invariant.Deliver && e.Note == "" && len(e.Records) > 0:
-			for i := 1; i < len(e.Records); i++ {
-				if e.Records[i].Compare(e.Records[i-1]) <= 0 {
-					add("I3", fmt.Sprintf("a batch of %s is not in order", e.Shard))
-				}
-			}
-			last[e.Tenure] = e.Records[len(e.Records)-1]
-		}
-	}
 }

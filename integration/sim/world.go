@@ -36,6 +36,7 @@ type world struct {
 	shards   map[string]bool // those that the log has, by stream and shard
 	lives    []*life
 	tenures  int
+	names    int // given to workers beyond the first ones
 	actors   uint64
 	calm     bool // no faults any more
 	storms   []storm
@@ -205,7 +206,11 @@ func (w *world) put() {
 	if w.plan.deadLetters && !w.isCalm() && w.dice.chance(0.01) {
 		data = poisoned
 	}
-	shard, seq, err := s.PutTo(record.HashKey{Hi: w.dice.uint64(), Lo: w.dice.uint64()}, fmt.Sprint("k", w.dice.n(20)), []byte(data))
+	w.putTo(s, record.HashKey{Hi: w.dice.uint64(), Lo: w.dice.uint64()}, data)
+}
+
+func (w *world) putTo(s source, h record.HashKey, data string) {
+	shard, seq, err := s.PutTo(h, fmt.Sprint("k", h.Lo%20), []byte(data))
 	if w.unserved(err) {
 		return
 	}

@@ -1,0 +1,72 @@
+package worker_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/worker"
+	"github.com/shoal-stream/shoal/worker/memstream"
+)
+
+// unreadable is a table of which one row cannot be read.
+type unreadable struct {
+	lease.Store
+	key string
+}
+
+func (u unreadable) without(rows []lease.Lease) ([]lease.Lease, error) {
+	return slices.DeleteFunc(rows, func(l lease.Lease) bool { return l.Key == u.key }), fmt.Errorf("%w: %s", lease.ErrDamaged, u.key)
+}
+
+func (u unreadable) List(ctx context.Context) ([]lease.Lease, error) {
+	rows, err := u.Store.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return u.without(rows)
+}
+
+func (u unreadable) Survey(ctx context.Context) ([]lease.Lease, []lease.Member, error) {
+	rows, members, err := u.Store.Survey(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err = u.without(rows)
+	return rows, members, err
+}
+
+func (u unreadable) Get(ctx context.Context, key string) (lease.Lease, error) {
+	if key == u.key {
+		return lease.Lease{}, fmt.Errorf("%w: %s", lease.ErrDamaged, key)
+	}
+	return u.Store.Get(ctx, key)
+}
+
+// The rows of finished shards go once their children are under way. While the child's own row cannot be read, its parents
+// look as if they had been overlooked: were they to get rows, all their records would come again.
+func TestARowThatCannotBeReadBringsNoFinishedShardsBack(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 2, memstream.Options{})
+		f.putIn(id(0), 5)
+		f.putIn(id(1), 5)
+		child := f.merge(id(0), id(1))
+		f.putIn(child, 5)
+		first := f.start("a", config())
+		f.all(time.Minute)
+		f.until("the rows of the parents to go", 5*time.Minute, func() bool { return f.row(id(0)).Key == "" && f.row(id(1)).Key == "" })
+		stop(t, first)
+		second := f.start("b", config(func(c *worker.Config) { c.Leases = unreadable{c.Leases, child} }))
+		pass(5 * time.Minute)
+		stop(t, second)
+		for _, parent := range []string{id(0), id(1)} {
+			if row := f.row(parent); row.Key != "" {
+				t.Errorf("the finished shard %s has a row again: %+v", parent, *row)
+			}
+		}
+		f.nothingElse()
+	})
+}
