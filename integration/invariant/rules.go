@@ -24,6 +24,9 @@ type Rules struct {
 	// Robbing says that live owners may be robbed of leases: by workers of KCL 2.x, by forced assignments, by twins, by hand.
 	// Actors of the log that are no Shoal imply it.
 	Robbing bool
+	// Twins says that two processes may have one worker ID at a time. Their writes cannot be told apart by the table: one of
+	// them may go on for a renewal with what the other holds.
+	Twins bool
 	// MidCall says that workers may stand still between the check of a lease and the call of its processor.
 	MidCall bool
 	// TableFaults says that requests to the table may fail or wait, so that who is robbed may learn of it only when it

@@ -311,6 +311,9 @@ func (c *checker) lateness(s *shard, n *session, records int) bool {
 	if c.rules.MidCall && n.life.still.After(lost.at) && c.now.Sub(n.life.still) <= time.Second+c.rules.Slack {
 		return true
 	}
+	if c.rules.Twins && lost.worker == n.life.worker {
+		return true
+	}
 	if by > bound || how != AfterRobbery {
 		c.violate("I6", "shard %s: %s was handed records %v after %q had the lease (its own ended by %s; at most %v late allowed)",
 			s.name, who(n.life.worker, n.life.id), by, lost.worker, how, bound)

@@ -3,9 +3,11 @@ package sim
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -15,7 +17,7 @@ var (
 	seeds   = flag.String("seeds", "1:24", "the seeds to run: first:count")
 	hours   = flag.Float64("hours", 0, "stop once so many fleet-hours were simulated")
 	minutes = flag.Int("minutes", 20, "minutes of faults in each seed")
-	trace   = flag.String("trace", "", "a file for the trace of -seed")
+	trace   = flag.String("trace", "", "a `file` for the trace of -seed; of -seeds, with the seed at its end, for each that violates something")
 	perSeed = flag.Bool("each", false, "print the hash of each seed")
 	layer   = flag.Int("layer", 1, "1: table and streams in memory; 2: localstream over the AWS SDK")
 	blind   = flag.Bool("blind", false, "do not ask that every rare situation was reached")
@@ -29,24 +31,26 @@ func TestSeed(t *testing.T) {
 	began := time.Now()
 	r := Run(t, options(*oneSeed))
 	if *trace != "" {
-		f, err := os.Create(*trace)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out := bufio.NewWriter(f)
-		r.Trace(out, true)
-		if err := out.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
+		dump(t, &r, *trace)
 	} else if testing.Verbose() {
 		r.Trace(os.Stdout, false)
 	}
 	fmt.Printf("trace %016x of seed %d, layer %d\n", r.Hash, r.Seed, *layer)
 	fmt.Printf("seed %d hash %016x %s: %v in %v\n", r.Seed, r.Hash, r.Summary, r.Totals, time.Since(began).Round(time.Millisecond))
 	report(t, &r)
+}
+
+// dump writes the trace of a run into a file.
+func dump(t *testing.T, r *Result, path string) {
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewWriter(f)
+	r.Trace(out, true)
+	if err := errors.Join(out.Flush(), f.Close()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func options(seed uint64) Options {
@@ -81,10 +85,14 @@ func TestSeeds(t *testing.T) {
 		if *hours > 0 && sum.FleetHours >= *hours {
 			break
 		}
+		runtime.GC() // not within a run: it has its say in the order of things
 		r := Run(t, options(seed))
 		sum.Add(r.Totals)
 		for s, n := range r.Reached {
 			reached[s] += n
+		}
+		if *trace != "" && len(r.Violations) > 0 {
+			dump(t, &r, fmt.Sprintf("%s.%d", *trace, seed))
 		}
 		if *perSeed {
 			fmt.Printf("seed %d hash %016x\n", r.Seed, r.Hash)
