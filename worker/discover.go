@@ -52,7 +52,7 @@ func (w *Worker) discoverLoop(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if !w.duty().Led { // every worker takes for itself
-			await(ctx, changed)
+			w.await(ctx, changed)
 			continue
 		}
 		every := w.discoverEvery()

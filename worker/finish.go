@@ -82,7 +82,7 @@ func (s *session) finishMoving() error {
 // closeShard makes the rows of the children and then marks the shard as done. It goes on trying until the tenure ends or
 // the shard is to move.
 func (t *tenure) closeShard(children []record.Shard) error {
-	for attempt := 1; ; attempt++ {
+	for attempt, waits := 1, 0; ; attempt++ {
 		ready, err := t.createChildren(children)
 		if err == nil && ready {
 			ids := make([]string, len(children))
@@ -108,9 +108,12 @@ func (t *tenure) closeShard(children []record.Shard) error {
 			t.survive(fmt.Errorf("close the shard: %w", err))
 		} else {
 			attempt = 1
-			t.log.Info("end of shard waits for the lease of its child's other parent")
+			if waits++; waits == 1 {
+				t.log.Info("end of shard waits for the lease of its child's other parent")
+			}
 		}
-		if err := t.pause(t.ctx, t.w.clock.Backoff(attempt, 200*time.Millisecond, 5*time.Second)); err != nil {
+		// The other parent may itself wait for its parents for long.
+		if err := t.pause(t.ctx, t.w.clock.Backoff(max(attempt, waits), 200*time.Millisecond, 5*time.Second)); err != nil {
 			return err
 		}
 	}

@@ -34,7 +34,7 @@ func (w *Worker) leadLoop(ctx context.Context) {
 		leads := w.election.Leading()
 		if !leads && !w.election.Watching() {
 			l.census = assign.Census{Duration: w.cfg.LeaseDuration} // what is seen after a gap must be judged afresh
-			await(ctx, changed)
+			w.await(ctx, changed)
 			continue
 		}
 		started := w.clock.Now()
@@ -80,12 +80,10 @@ func (w *Worker) pauseFor(ctx context.Context, d time.Duration, poke <-chan stru
 	}
 }
 
-// await waits until changed is closed or ctx ends.
-func await(ctx context.Context, changed <-chan struct{}) {
-	select {
-	case <-ctx.Done():
-	case <-changed:
-	}
+// await waits until changed is closed, and looks again now and then: who leads depends on the time, too, and a leader
+// whose trust has lapsed for a moment, while its heartbeat was under way, does not change by that.
+func (w *Worker) await(ctx context.Context, changed <-chan struct{}) {
+	w.pauseFor(ctx, w.cfg.LeaseDuration/5, nil, changed)
 }
 
 // gather is how long a round that something has asked for waits for more of the kind: shards often end together.

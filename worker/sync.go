@@ -26,7 +26,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if w.duty().Led && !w.election.Leading() {
-			await(ctx, changed)
+			w.await(ctx, changed)
 			continue
 		}
 		pause := w.clock.Jitter(syncEvery)

@@ -17,7 +17,7 @@ func (w *Worker) takeLoop(ctx context.Context) {
 		changed := w.elected.wait()
 		if w.duty().Led {
 			census, first = assign.Census{Duration: w.cfg.LeaseDuration}, true
-			await(ctx, changed)
+			w.await(ctx, changed)
 			continue
 		}
 		every := w.cfg.LeaseDuration / 2

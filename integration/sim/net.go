@@ -218,6 +218,9 @@ func send[T any](ctx context.Context, r request, refuse error, do func() (T, err
 		l.gate.pass()
 		return none, refuse
 	case expiredIterat:
+		if w.isClosed(r.key) {
+			w.reach(SawExpiredDraining, l)
+		}
 		l.gate.pass()
 		return none, errExpired
 	case answerLost:

@@ -150,7 +150,7 @@ func (p *processor) work(ctx context.Context, b *worker.Batch) error {
 			return errPoison
 		}
 	}
-	if w.plan.work > 0 {
+	if w.plan.work > 0 && !w.isCalm() {
 		p.life.wait(ctx, p.dice.upTo(w.plan.work))
 	}
 	if !w.trouble() {
@@ -323,7 +323,7 @@ func (p *processor) handle(ctx context.Context, _ *worker.Shard, r record.Record
 	if string(r.Data) == poisoned && w.plan.deadLetters {
 		return errPoison
 	}
-	if w.plan.work > 0 {
+	if w.plan.work > 0 && !w.isCalm() {
 		p.life.wait(ctx, p.dice.upTo(w.plan.work))
 	}
 	if !w.trouble() {

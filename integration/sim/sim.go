@@ -41,6 +41,8 @@ type Options struct {
 	Workers, Shards int
 	// Server runs layer 2: the table and the streams are localstream's, on a disk whose power is cut, over the AWS SDK.
 	Server bool
+	// Journal has the workers log, for the trace.
+	Journal bool
 }
 
 // A Violation is a guarantee that did not hold.
@@ -90,6 +92,8 @@ type Result struct {
 	Start      time.Time      // of the run, in its own time
 	Events     []invariant.Event
 	Summary    string // of the plan
+
+	journal []journalLine
 }
 
 // Run runs one seed and returns what became of it; it fails t only if the run itself cannot go on.
@@ -124,6 +128,9 @@ func (w *world) result() Result {
 		}
 	}
 	r.Summary = fmt.Sprintf("%d workers, %d streams of %d shards, faults for %v: %v", w.plan.workers, w.plan.streams, w.plan.shards, w.plan.faults, r.On)
+	if w.journal != nil {
+		r.journal = w.journal.lines
+	}
 	t := w.totals
 	if w.met[Stale] > 0 {
 		r.Reached[SawStale] += w.met[Stale]

@@ -54,7 +54,7 @@ func dump(t *testing.T, r *Result, path string) {
 }
 
 func options(seed uint64) Options {
-	return Options{Seed: seed, Faults: time.Duration(*minutes) * time.Minute, Server: *layer == 2}
+	return Options{Seed: seed, Faults: time.Duration(*minutes) * time.Minute, Server: *layer == 2, Journal: *trace != "" || testing.Verbose()}
 }
 
 func report(t *testing.T, r *Result) {

@@ -203,6 +203,13 @@ func (w *world) written(op string, before, after lease.Lease) {
 	}
 	e.Stream, e.Shard = w.streamOf(row.Stream), row.Shard
 	w.add(e)
+	w.mu.Lock()
+	if after.Key == "" || after.Finished() {
+		delete(w.watching.unfinished, row.Key)
+	} else {
+		w.watching.unfinished[row.Key] = true
+	}
+	w.mu.Unlock()
 	if w.plan.on[Stale] {
 		w.mu.Lock()
 		w.formers[row.Key] = append(w.formers[row.Key], former{time.Now(), before})

@@ -67,7 +67,12 @@ var kinds = map[invariant.Kind]string{
 // unless all is true.
 func (r *Result) Trace(out io.Writer, all bool) {
 	fmt.Fprintf(out, "seed %d, hash %016x: %s\n", r.Seed, r.Hash, r.Summary)
+	said := r.journal
 	for i := range r.Events {
+		for len(said) > 0 && said[0].at.Before(r.Events[i].At) {
+			fmt.Fprintf(out, "%12.3f          %s\n", said[0].at.Sub(r.Start).Seconds(), said[0].text)
+			said = said[1:]
+		}
 		if e := &r.Events[i]; all || !plain(e) {
 			fmt.Fprintln(out, line(e, r.Start))
 		}

@@ -1,9 +1,12 @@
 package sim
 
 import (
+	"slices"
+
 	"github.com/shoal-stream/shoal/integration/invariant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/memory"
+	"github.com/shoal-stream/shoal/lease/shardsync"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -39,11 +42,12 @@ var Situations = []string{SawAbandonedTaken, SawLostTake, SawLostRenewal, SawLos
 
 // watching is what the world remembers of the log to see rare situations and what is still to be done.
 type watching struct {
-	lost    map[string]lostWrite // by key: the last write whose answer was lost, as it left the row
-	leader  string               // the life that leads, by the last write of the lock
-	read    int                  // how many events of the log open has looked at
-	puts    map[string][]record.Position
-	parents map[string][]string
+	lost       map[string]lostWrite // by key: the last write whose answer was lost, as it left the row
+	unfinished map[string]bool      // rows that are there and not finished
+	leader     string               // the life that leads, by the last write of the lock
+	read       int                  // how many events of the log open has looked at
+	puts       map[string][]record.Position
+	parents    map[string][]string
 }
 
 // A lostWrite is a write that was applied and whose sender was not told.
@@ -55,7 +59,7 @@ type lostWrite struct {
 }
 
 func newWatching() watching {
-	return watching{lost: map[string]lostWrite{}, puts: map[string][]record.Position{}, parents: map[string][]string{}}
+	return watching{lost: map[string]lostWrite{}, unfinished: map[string]bool{}, puts: map[string][]record.Position{}, parents: map[string][]string{}}
 }
 
 // noteLost notes a write whose answer was lost. The row is as it left it: nothing has come since.
@@ -73,6 +77,9 @@ func (w *world) noteLost(r request, err error) {
 // watch looks at one write of the table for what is rare. It is called in the order of the writes.
 func (w *world) watch(e invariant.Event, r request) {
 	key, before, after := e.Before.Key, &e.Before, &e.After
+	if e.Op == memory.OpCreate && slices.ContainsFunc(after.Parents, func(id string) bool { return w.unfinished(shardsync.Key(after.Stream, id)) }) {
+		w.reach(SawChildWaits, r.life)
+	}
 	if key == "" || after.Key == "" || r.life == nil {
 		return
 	}
@@ -88,7 +95,7 @@ func (w *world) watch(e invariant.Event, r request) {
 	w.mu.Unlock()
 	if ok && lost.life == r.life.id && lost.counter == before.Counter {
 		switch {
-		case lost.op == memory.OpTake && e.Op == memory.OpRenew:
+		case lost.op == memory.OpTake && e.Op == memory.OpTake && before.Owner == after.Owner:
 			w.reach(SawLostTake, r.life)
 		case lost.op == memory.OpRenew && lost.checkpoint:
 			w.reach(SawLostCheckpoint, r.life)
@@ -123,6 +130,13 @@ func (w *world) watch(e invariant.Event, r request) {
 			w.reach(SawForced, r.life)
 		}
 	}
+}
+
+// unfinished reports whether the row of this key was there and not finished when it was last written.
+func (w *world) unfinished(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.watching.unfinished[key]
 }
 
 // lifeNamed is the newest life of a worker, nil if there was none. w.mu is held.

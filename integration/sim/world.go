@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/shoal-stream/shoal/integration/invariant"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/metrics"
@@ -22,6 +24,7 @@ type world struct {
 	started time.Time
 	store   tableStore
 	local   *local         // the server of layer 2, else nil
+	journal *journal       // nil if nobody asked for it
 	under   sync.WaitGroup // what is under way behind its sender's back
 	quit    chan struct{}  // closed at the end of the run
 
@@ -33,6 +36,7 @@ type world struct {
 	streams  []source
 	read     map[string]bool // names of the streams that the application is told to read
 	byRow    map[string]string
+	closed   map[string]bool // names of shards that were split or merged
 	shards   map[string]bool // those that the log has, by stream and shard
 	lives    []*life
 	tenures  int
@@ -55,10 +59,13 @@ func newWorld(o Options) *world {
 	d := newDice(o.Seed, 0)
 	w := &world{
 		seed: o.Seed, dice: d, log: &invariant.Log{}, started: time.Now(), tableMu: make(chan struct{}, 1), quit: make(chan struct{}),
-		read: map[string]bool{}, shards: map[string]bool{}, byRow: map[string]string{}, formers: map[string][]former{}, damaged: map[string]bool{},
+		read: map[string]bool{}, shards: map[string]bool{}, closed: map[string]bool{}, byRow: map[string]string{}, formers: map[string][]former{}, damaged: map[string]bool{},
 		met: map[string]int{}, reached: map[string]int{}, waiting: map[string]chan struct{}{}, watching: newWatching(), actors: 1,
 	}
 	w.plan = makePlan(o, d)
+	if o.Journal {
+		w.journal = &journal{}
+	}
 	w.openTable(o)
 	for i := range w.plan.streams {
 		w.addStream(fmt.Sprintf("s%d", i))
@@ -125,6 +132,19 @@ func (w *world) isCalm() bool {
 // trouble reports whether processors may fail now.
 func (w *world) trouble() bool { return w.plan.on[Processor] && !w.isCalm() }
 
+func (w *world) markClosed(shard string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed[shard] = true
+}
+
+// isClosed reports whether a shard of that name has been split or merged.
+func (w *world) isClosed(shard string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closed[shard]
+}
+
 // addStream makes a stream that the application reads.
 func (w *world) addStream(name string) source {
 	s := w.newSource(name)
@@ -160,6 +180,9 @@ func (w *world) addShard(s source, sh record.Shard) {
 	known := w.shards[s.Name()+"/"+sh.ID]
 	w.shards[s.Name()+"/"+sh.ID] = true
 	w.mu.Unlock()
+	for _, p := range sh.Parents {
+		w.markClosed(p)
+	}
 	if known {
 		return
 	}
@@ -242,6 +265,9 @@ func (w *world) start(name string) *life {
 	}
 	if w.plan.deadLetters {
 		cfg.Retry = worker.Retry{Attempts: 3, DeadLetter: l.deadLetter, MaxBackoff: 5 * time.Second}
+	}
+	if w.journal != nil {
+		cfg.Logger = zap.New(w.journal.of(l))
 	}
 	made, err := worker.New(cfg)
 	if err != nil {
