@@ -11,6 +11,18 @@ import (
 	"github.com/shoal-stream/shoal/worker/workertest"
 )
 
+// careful makes each record's effect come about before it checkpoints the batch.
+func careful(p *workertest.Process) worker.Config {
+	return worker.Config{NewProcessor: worker.Stateless(func(ctx context.Context, b *worker.Batch) error {
+		for _, r := range b.Records {
+			if err := p.Effect(ctx, string(r.Data)); err != nil {
+				return err
+			}
+		}
+		return b.Checkpoint(ctx)
+	})}
+}
+
 // sums are a table with one row for each shard: how many records it had, and up to where. One transaction changes both.
 type sums struct {
 	mu   sync.Mutex

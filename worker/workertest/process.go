@@ -25,9 +25,10 @@ type Process struct {
 	died   chan struct{} // closed by a crash
 	ended  chan struct{} // closed when Run has returned
 
-	mu       sync.Mutex // guards what follows; held around memory only
-	resume   chan struct{}
-	cut      bool // table and stream cannot be reached
+	mu       sync.Mutex    // guards what follows; held around memory only
+	resume   chan struct{} // closed at the end of a pause; nil while there is none
+	resumed  time.Time     // when the last pause ended
+	cut      bool          // table and stream cannot be reached
 	fuse     *fuse
 	random   *rand.Rand
 	counters map[string]uint64
@@ -189,7 +190,7 @@ func (p *Process) pause(d time.Duration, when string) {
 func (p *Process) goOn() {
 	if p.resume != nil {
 		close(p.resume)
-		p.resume = nil
+		p.resume, p.resumed = nil, time.Now()
 	}
 }
 

@@ -177,12 +177,18 @@ func (s *session) endedAt() time.Time {
 	return s.ended
 }
 
-// sinceEnd is how long ago that was, 0 while it lasts.
+// sinceEnd is for how long the process could have noticed that, 0 while the context lasts.
 func (s *session) sinceEnd() time.Duration {
-	if at := s.endedAt(); !at.IsZero() {
-		return time.Since(at)
+	at := s.endedAt()
+	if at.IsZero() {
+		return 0
 	}
-	return 0
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	if s.p.resumed.After(at) {
+		at = s.p.resumed
+	}
+	return time.Since(at)
 }
 
 // endedBefore reports whether the context had ended before a moment, and by more than the margin where no other worker
