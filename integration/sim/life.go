@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/integration/invariant"
+	"github.com/shoal-stream/shoal/lease/memory"
 	"github.com/shoal-stream/shoal/worker"
 )
 
@@ -28,6 +29,7 @@ type life struct {
 	dead     bool
 	stopping bool
 	cut      map[dest]cutting
+	trusted  map[string]time.Time  // when the last write of a row was sent that was answered
 	trap     bool                  // stand still at the next request or call
 	handles  map[*worker.Shard]int // tenures by their handle
 }
@@ -75,6 +77,41 @@ func (l *life) healthy() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.dead && !l.stopping
+}
+
+// answered notes that a write of a row was answered: from its sending on the lease can be trusted for nine tenths of its
+// duration.
+func (l *life) answered(r request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.trusted == nil {
+		l.trusted = map[string]time.Time{}
+	}
+	switch r.op {
+	case memory.OpRenew, memory.OpTake:
+		l.trusted[r.key] = r.sent
+	default:
+		delete(l.trusted, r.key)
+	}
+}
+
+// forgets notes that a row is gone.
+func (l *life) forgets(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.trusted, key)
+}
+
+// trusts reports for how long the life may still trust a lease that it has, by the answers that it got.
+func (l *life) trusts(key string) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sent, ok := l.trusted[key]
+	if !ok || l.stopping { // a release that was not answered in time is made good by taking and releasing again
+		return 0
+	}
+	lease := l.world.plan.lease
+	return lease - lease/10 - lease/20 - time.Since(sent) // a twentieth is what its clock may be fast
 }
 
 func (l *life) cutFrom(d dest) cutting {

@@ -249,6 +249,9 @@ func send[T any](ctx context.Context, r request, refuse error, do func() (T, err
 	if l.isDead() {
 		return none, errDead
 	}
+	if err == nil && r.write {
+		l.answered(r)
+	}
 	if out == nil {
 		return none, err
 	}

@@ -160,7 +160,7 @@ func (w *world) result() Result {
 func (w *world) rules() invariant.Rules {
 	on := w.plan.on
 	r := invariant.Rules{
-		Lease: w.plan.lease, Start: w.plan.start, Robbing: on[Twin] || on[RowLoss] || on[TableLoss], Twins: on[Twin], MidCall: on[Midcall] || on[Pause],
+		Lease: w.plan.lease, Start: w.plan.start, Robbing: on[Twin] || on[RowLoss] || on[TableLoss], Twins: on[Twin], MidCall: on[Midcall],
 		TableFaults: true, StreamsLeave: on[Streams], Unacknowledged: w.local != nil, Complete: true,
 		Orphan: 2 * time.Minute, Drain: 25 * time.Second,
 	}

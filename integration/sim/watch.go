@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/shoal-stream/shoal/integration/invariant"
 	"github.com/shoal-stream/shoal/lease"
@@ -80,6 +82,13 @@ func (w *world) watch(e invariant.Event, r request) {
 	if e.Op == memory.OpCreate && slices.ContainsFunc(after.Parents, func(id string) bool { return w.unfinished(shardsync.Key(after.Stream, id)) }) {
 		w.reach(SawChildWaits, r.life)
 	}
+	if after.Key == "" {
+		w.mu.Lock()
+		for _, l := range w.lives {
+			l.forgets(key)
+		}
+		w.mu.Unlock()
+	}
 	if key == "" || after.Key == "" || r.life == nil {
 		return
 	}
@@ -89,6 +98,11 @@ func (w *world) watch(e invariant.Event, r request) {
 		w.watching.lost[key] = lostWrite{counter: after.Counter, checkpoint: true}
 	} else {
 		delete(w.watching.lost, key)
+	}
+	if left := r.life.trusts(key); e.Op == memory.OpTake && e.Note != Late && before.Owner == r.life.name && after.Owner == before.Owner &&
+		before.CheckpointOwner == "" && left > 0 && !w.plan.on[Twin] {
+		w.faults = append(w.faults, Violation{Invariant: "I10", At: time.Since(w.started), What: fmt.Sprintf(
+			"worker %s (life %d) took %s again, which it could have trusted for %v: it had given it up", r.life.name, r.life.id, key, left)})
 	}
 	holder := w.lifeNamed(before.Holder())
 	taker := w.lifeNamed(before.Owner)
