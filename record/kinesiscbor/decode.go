@@ -13,7 +13,8 @@ import (
 // A decoder reads answers for the SDK's generated code, which asks it for one shape after the other.
 type decoder struct {
 	s    scanner
-	open []opened // structures, lists and maps around the next item
+	in   *incoming // where the rest of the body comes from; nil if s has all
+	open []opened  // structures, lists and maps around the next item
 }
 
 // opened is a structure, list or map that has been begun.

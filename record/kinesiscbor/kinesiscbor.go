@@ -137,14 +137,38 @@ func (p *protocol) DeserializeResponse(ctx context.Context, op *smithy.Operation
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
 		return failure(known, resp)
 	}
+	if page, ok := out.(*kinesis.GetRecordsOutput); ok && resp.ContentLength > 0 {
+		return readPage(resp.Body, resp.ContentLength, page)
+	}
 	body, err := readBody(resp.Body, resp.ContentLength, maxBody)
 	if err != nil {
-		return &smithy.DeserializationError{Err: fmt.Errorf("read the answer: %w", err)}
+		return unread(err)
 	}
 	if len(body) == 0 {
 		return nil
 	}
 	if err := decode(body, out); err != nil {
+		return &smithy.DeserializationError{Err: err}
+	}
+	return nil
+}
+
+// unread is the error of an answer of which not all came.
+func unread(err error) error {
+	return &smithy.DeserializationError{Err: fmt.Errorf("read the answer: %w", err)}
+}
+
+// readPage decodes an answer of GetRecords while it comes.
+func readPage(r io.Reader, length int64, out *kinesis.GetRecordsOutput) error {
+	in, err := newIncoming(r, length, maxBody)
+	if err != nil {
+		return unread(err)
+	}
+	err = decodePage(in, out)
+	switch {
+	case in.err != nil:
+		return unread(in.err)
+	case err != nil:
 		return &smithy.DeserializationError{Err: err}
 	}
 	return nil
@@ -156,33 +180,6 @@ func isCBOR(contentType string) bool {
 	}
 	parsed, _, err := mime.ParseMediaType(contentType)
 	return err == nil && parsed == mediaType
-}
-
-// maxBody bounds an answer: 10 MiB of data in 10,000 records, the most of a GetRecords, with keys and numbers come to
-// less than 24 MiB. maxErrorBody bounds what is read of an error.
-const (
-	maxBody      = 32 << 20
-	maxErrorBody = 1 << 20
-)
-
-// readBody reads a body to its end into memory of its own, which nobody else gets afterwards. length is what the
-// answer's head says, negative if it does not.
-func readBody(r io.Reader, length, most int64) ([]byte, error) {
-	if length > most {
-		return nil, fmt.Errorf("body of %d bytes; want at most %d", length, most)
-	}
-	if length >= 0 {
-		body := make([]byte, length)
-		if _, err := io.ReadFull(r, body); err != nil {
-			return nil, noEOF(err)
-		}
-		return body, nil
-	}
-	body, err := io.ReadAll(io.LimitReader(r, most+1))
-	if err == nil && int64(len(body)) > most {
-		err = fmt.Errorf("body of more than %d bytes", most)
-	}
-	return body, err
 }
 
 // decode reads a whole body into out, with a way of its own for what carries records.
@@ -198,6 +195,27 @@ func decode(body []byte, out smithy.Deserializable) error {
 		err = out.Deserialize(d)
 	}
 	if err == nil && d.s.i < len(body) {
+		err = d.s.malformed("something behind the value")
+	}
+	return err
+}
+
+// decodePage is decode for a body that is still to come.
+func decodePage(in *incoming, out *kinesis.GetRecordsOutput) error {
+	if err := in.more(0); err != nil {
+		return err
+	}
+	d := &decoder{s: scanner{b: in.body}, in: in}
+	err := d.getRecords(out)
+	begun := len(d.s.b)
+	if broken := in.all(); broken != nil {
+		return broken
+	}
+	if err != nil && begun < len(in.body) { // what it stumbled over may only not have been there yet
+		*out = kinesis.GetRecordsOutput{}
+		return decode(in.body, out)
+	}
+	if err == nil && d.s.i < len(in.body) {
 		err = d.s.malformed("something behind the value")
 	}
 	return err

@@ -221,7 +221,7 @@ func seeds(tb testing.TB) [][]byte {
 	return all
 }
 
-// agree checks the three ways of reading a body against each other.
+// agree checks the ways of reading a body against each other.
 func agree(t *testing.T, body []byte) {
 	t.Helper()
 	var fast, generic kinesis.GetRecordsOutput
@@ -233,6 +233,12 @@ func agree(t *testing.T, body []byte) {
 	}
 	if (err == nil) != (genericErr == nil) || err == nil && !reflect.DeepEqual(fast, generic) {
 		t.Errorf("%x: read at once %+v, %v; by the SDK's code %+v, %v", body, fast, err, generic, genericErr)
+	}
+	for _, step := range []int{1, 13} {
+		var pieces kinesis.GetRecordsOutput
+		if piecesErr := inSteps(body, step, &pieces); (err == nil) != (piecesErr == nil) || err == nil && !reflect.DeepEqual(fast, pieces) {
+			t.Errorf("%x: read at once %+v, %v; in steps of %d %+v, %v", body, fast, err, step, pieces, piecesErr)
+		}
 	}
 	if ambiguous(body) {
 		return

@@ -62,7 +62,7 @@ func (d *decoder) children(s *smithy.Schema, to *[]types.ChildShard) error {
 // Sizes of the blocks that the parts of records come from. Who keeps a sequence number or a partition key keeps its
 // block of text; who keeps one of the SDK's pointers, its block of values.
 const (
-	textBlock  = 1 << 10
+	textBlock  = 2 << 10
 	valueBlock = 128
 )
 
@@ -83,8 +83,9 @@ func (p *pool) next() *values {
 	if len(p.values) == cap(p.values) {
 		p.values = make([]values, 0, min(2*cap(p.values)+8, valueBlock))
 	}
-	p.values = append(p.values, values{})
-	return &p.values[len(p.values)-1]
+	n := len(p.values)
+	p.values = p.values[:n+1]
+	return &p.values[n]
 }
 
 // string copies b.
@@ -114,26 +115,79 @@ func (d *decoder) records(to *[]types.Record) error {
 	}
 	var p pool
 	list := []types.Record{}
-	for begin := s.i; s.more(&left); begin = s.i {
+	for size := 1; ; {
+		if len(s.b)-s.i < size && !d.whole() { // another one is not likely to be there; nor, at the end, what follows the last
+			if err := d.load(); err != nil {
+				return err
+			}
+		}
+		if !s.more(&left) {
+			break
+		}
+		begin := s.i
 		switch len(list) {
 		case maxElements:
 			return s.malformed("too many records")
 		case cap(list):
-			list = grow(list, len(s.b)-begin)
+			list = grow(list, d.size()-begin)
 		}
 		list = list[:len(list)+1]
 		if s.none() {
 			continue
 		}
-		if err := s.record(&list[len(list)-1], &p); err != nil {
+		if err := d.record(&list[len(list)-1], &p); err != nil {
 			return err
 		}
+		size = s.i - begin
 		if len(list) == 1 { // most are about as long as the first
-			list = reserve(list, (len(s.b)-s.i)/(s.i-begin))
+			list = reserve(list, (d.size()-s.i)/size)
 		}
 	}
 	*to = list
-	return nil
+	return d.rest()
+}
+
+// record reads the next record, once enough of it has come.
+func (d *decoder) record(r *types.Record, p *pool) error {
+	begin := d.s.i
+	for {
+		err := d.s.record(r, p)
+		if err == nil || d.whole() {
+			return err
+		}
+		d.s.i, *r = begin, types.Record{}
+		if err := d.load(); err != nil {
+			return err
+		}
+	}
+}
+
+// size is that of the whole body.
+func (d *decoder) size() int {
+	if d.in != nil {
+		return cap(d.in.body)
+	}
+	return len(d.s.b)
+}
+
+// whole reports whether all of the body has come.
+func (d *decoder) whole() bool { return d.in == nil || d.in.whole() }
+
+// load has more of the body come: at least as much as came and could not be decoded, so that few attempts are made.
+func (d *decoder) load() error {
+	err := d.in.more(len(d.s.b) - d.s.i)
+	d.s.b = d.in.body
+	return err
+}
+
+// rest has all of the body come.
+func (d *decoder) rest() error {
+	if d.whole() {
+		return nil
+	}
+	err := d.in.all()
+	d.s.b = d.in.body
+	return err
 }
 
 // maxReserve is for how many records there is room made before they are seen: the most of an answer.
@@ -183,7 +237,10 @@ const recordDepth = 3
 func (s *scanner) recordMember(name []byte, r *types.Record, v *values, p *pool) (err error) {
 	switch string(name) {
 	case "Data":
-		r.Data, err = s.bytes()
+		var plain bool
+		if r.Data, plain = s.plain(majorBytes); !plain {
+			r.Data, err = s.bytes()
+		}
 	case "PartitionKey":
 		r.PartitionKey = &v.key
 		v.key, err = s.pooled(p)
