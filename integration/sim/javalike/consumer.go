@@ -24,7 +24,8 @@ type consumer struct {
 	stop   chan struct{}
 	once   sync.Once
 	done   chan struct{}
-	given  record.Position
+	given  record.Position // done
+	saved  record.Position // and stored
 }
 
 func (c *consumer) end() {
@@ -186,6 +187,9 @@ func (c *consumer) read(ctx context.Context, stream worker.Stream, start record.
 		if page.End {
 			return page.Children, true
 		}
+		if len(page.Records) == 0 && !c.save(ctx, stream) { // callProcessRecordsEvenForEmptyRecordList
+			return nil, false
+		}
 		if !c.pause(ctx, idle) {
 			return nil, false
 		}
@@ -241,11 +245,14 @@ func (c *consumer) deliver(ctx context.Context, stream worker.Stream, records []
 
 // save checkpoints what was given. It is false once the lease is known to be lost (ShutdownException).
 func (c *consumer) save(ctx context.Context, stream worker.Stream) bool {
-	if c.given.IsZero() {
+	if c.given == c.saved {
 		return true
 	}
 	c.log(stream, invariant.Event{Kind: invariant.Said, Records: []record.Position{c.given}})
 	err := c.h.checkpoint(ctx, c.given, nil)
+	if err == nil {
+		c.saved = c.given
+	}
 	return !errors.Is(err, errGone) && !errors.Is(err, lease.ErrConflict) && !errors.Is(err, lease.ErrNotFound)
 }
 
