@@ -273,7 +273,8 @@ func (t *try) guess() Lease {
 }
 
 // wrote reports whether row is what t made of the row that it was sent for. Values are compared, not only the counter:
-// another process may have raised that.
+// another process may have raised that. OwnerSwitches tells a renewal from an Assign that gave the lease back to this
+// worker, which raised the counter earlier: trust must not begin with a renewal that was sent after it and refused.
 func (t *try) wrote(row Lease, worker string) bool {
 	if row.Counter != t.held.Counter+1 {
 		return false
@@ -282,7 +283,7 @@ func (t *try) wrote(row Lease, worker string) bool {
 		return row.Owner == t.next && row.CheckpointOwner == ""
 	}
 	want := t.change.Apply(t.held)
-	return row.Holder() == worker && row.Checkpoint == want.Checkpoint &&
+	return row.Holder() == worker && row.OwnerSwitches == want.OwnerSwitches && row.Checkpoint == want.Checkpoint &&
 		row.Pending == want.Pending && bytes.Equal(row.PendingState, want.PendingState)
 }
 
