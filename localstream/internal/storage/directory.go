@@ -16,18 +16,20 @@ import (
 // The data directory holds:
 //
 //	LOCALSTREAM   the magic "LOCALSTREAM ", the format version in decimal and a line feed
+//	SYNCED        up to where the logs in the others are known to be on disk
 //	store/        the database, with the file LOCK that keeps other processes out
 //	records/      segments of appended bodies, from the first one on
 //
-// Version 2 is the layout of keys that packages kinesis and tables describe. Version 1 had the records inside of the
-// database.
+// Version 2 is the layout of keys that packages kinesis and tables describe, version 3 the same with SYNCED: a directory
+// of version 2 becomes one of version 3. Version 1 had the records inside of the database.
 const (
 	markerName    = "LOCALSTREAM"
 	markerTemp    = "LOCALSTREAM.new"
 	markerMagic   = "LOCALSTREAM "
 	storeName     = "store"
 	recordsName   = "records"
-	formatVersion = 2
+	formatVersion = 3
+	oldestVersion = 2
 )
 
 // prepare makes sure that dir is, or may become, a localstream directory, locks it and returns the database's path.
@@ -44,11 +46,11 @@ func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("cannot be read: %w", err)
 	}
-	marked, err := checkMarker(fsys, dir)
+	version, err := checkMarker(fsys, dir)
 	if err != nil {
 		return "", nil, err
 	}
-	if !marked {
+	if version == 0 {
 		if err := checkEmpty(fsys, dir, names); err != nil {
 			return "", nil, err
 		}
@@ -64,8 +66,8 @@ func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
 		}
 		return "", nil, fmt.Errorf("cannot be written: %w", err)
 	}
-	if !marked {
-		if err := writeMarker(fsys, dir); err != nil {
+	if version < formatVersion {
+		if err := errors.Join(makeSynced(fsys, dir), writeMarker(fsys, dir)); err != nil {
 			lock.Close()
 			return "", nil, fmt.Errorf("cannot be written: %w", err)
 		}
@@ -108,31 +110,31 @@ func heldElsewhere(err error) bool {
 	return errors.Is(err, syscall.EAGAIN) || err.Error() == "lock held by current process"
 }
 
-// checkMarker reads the format marker and reports whether there is one.
-func checkMarker(fsys vfs.FS, dir string) (bool, error) {
+// checkMarker reads the format marker's version, 0 if there is no marker.
+func checkMarker(fsys vfs.FS, dir string) (version uint64, err error) {
 	f, err := fsys.Open(fsys.PathJoin(dir, markerName))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot be read: %w", err)
+		return 0, fmt.Errorf("cannot be read: %w", err)
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, 64))
 	if err != nil {
-		return false, fmt.Errorf("cannot be read: %w", err)
+		return 0, fmt.Errorf("cannot be read: %w", err)
 	}
 	number, magic := bytes.CutPrefix(text, []byte(markerMagic))
-	version, err := strconv.ParseUint(string(bytes.TrimSuffix(number, []byte("\n"))), 10, 32)
+	version, err = strconv.ParseUint(string(bytes.TrimSuffix(number, []byte("\n"))), 10, 32)
 	switch {
 	case !magic || err != nil || version == 0:
-		return false, fmt.Errorf("not a localstream directory: its %s file is not one of ours", markerName)
+		return 0, fmt.Errorf("not a localstream directory: its %s file is not one of ours", markerName)
 	case version > formatVersion:
-		return false, fmt.Errorf("written by a newer localstream: format %d, this one reads format %d", version, formatVersion)
-	case version < formatVersion:
-		return false, fmt.Errorf("written by an older localstream: format %d, this one reads format %d; give it a new directory", version, formatVersion)
+		return 0, fmt.Errorf("written by a newer localstream: format %d, this one reads format %d, says its %s file", version, formatVersion, markerName)
+	case version < oldestVersion:
+		return 0, fmt.Errorf("written by an older localstream: format %d, this one reads format %d, says its %s file; give it a new directory", version, formatVersion, markerName)
 	}
-	return true, nil
+	return version, nil
 }
 
 // checkEmpty accepts what a start that was cut short may have left, and the directory that some file systems put at
@@ -140,7 +142,7 @@ func checkMarker(fsys vfs.FS, dir string) (bool, error) {
 func checkEmpty(fsys vfs.FS, dir string, names []string) error {
 	for _, name := range names {
 		switch name {
-		case markerTemp, "lost+found":
+		case markerTemp, syncedName, "lost+found":
 			continue
 		case storeName:
 			inside, err := fsys.List(fsys.PathJoin(dir, name))

@@ -102,7 +102,7 @@ func (l *segmentLog) load(db *pebble.DB) (newest uint64, err error) {
 		newest = binary.BigEndian.Uint64(it.Key()[len(prefixSegment):])
 		l.state[newest] = state
 	}
-	return newest, it.Error()
+	return newest, damage(it.Error())
 }
 
 // check makes sure that the segments that entries point into are there, as long as they were. Those that the
@@ -125,7 +125,7 @@ func (l *segmentLog) check(files []uint64, newest uint64) error {
 	}
 	for _, n := range files {
 		if _, known := l.state[n]; !known && n < newest {
-			if err := l.fs.Remove(l.path(n)); err != nil {
+			if err := l.delete(n); err != nil {
 				return err
 			}
 		}
@@ -197,7 +197,7 @@ func (l *segmentLog) scan(batch *pebble.Batch, number uint64, from, before int64
 		state.live += int64(fr.count)
 		state.end += fr.length
 	}
-	durable := before > state.end
+	durable := max(before, l.known.end(path)) > state.end
 	if !durable && state.end < limit {
 		if durable, err = acknowledgedBehind(f, state.end, limit); err != nil {
 			return 0, fmt.Errorf("reading %s: %w", path, err)

@@ -39,6 +39,8 @@ type segmentLog struct {
 	sync bool
 	most int64 // segmentBytes, but for tests
 
+	known *synced // what SYNCED says
+
 	file   vfs.File // open for writing, nil before the first group and after a write that failed
 	number uint64   // of the newest segment, 0 before the first
 	offset int64    // its end
@@ -224,7 +226,7 @@ func (l *segmentLog) remove(oldest uint64) error {
 		if d.after > oldest {
 			return false
 		}
-		if err := l.fs.Remove(l.path(d.number)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := l.delete(d.number); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			failed = append(failed, err) // the next start tries again
 			return true
 		}
@@ -232,4 +234,24 @@ func (l *segmentLog) remove(oldest uint64) error {
 		return true
 	})
 	return errors.Join(failed...)
+}
+
+// delete deletes a segment's file.
+func (l *segmentLog) delete(number uint64) error {
+	if err := l.known.forget(l.path(number)); err != nil {
+		return err
+	}
+	return l.fs.Remove(l.path(number))
+}
+
+// acknowledged notes that what was written counts: SYNCED may ask for it. Of older segments the header of the next one
+// says the same.
+func (l *segmentLog) acknowledged(rolled bool) {
+	if !l.sync {
+		return
+	}
+	if rolled {
+		l.known.drop(l.path(l.number - 1))
+	}
+	l.known.note(l.path(l.number), l.synced)
 }

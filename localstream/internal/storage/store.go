@@ -20,10 +20,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
 	"go.uber.org/zap"
 )
 
@@ -48,6 +50,7 @@ type Store struct {
 	dir    string
 	db     *pebble.DB
 	log    *segmentLog // the writer's
+	synced *synced
 	lock   *pebble.Lock
 	fs     vfs.FS
 	write  *pebble.WriteOptions
@@ -56,6 +59,8 @@ type Store struct {
 	queue  chan *request
 	stop   chan struct{} // closed by Close: no further updates
 	writer sync.WaitGroup
+	notes  sync.WaitGroup // the goroutine that keeps SYNCED up to date
+	quiet  context.CancelFunc
 	fault  *fault
 
 	mu     sync.Mutex // guards the fields below, never held across I/O
@@ -95,18 +100,32 @@ func Open(dir string, o Options) (*Store, error) {
 	s.now = &view{snapshot: s.db.NewSnapshot(), users: 1, number: 1}
 	s.views = []*view{s.now}
 	s.writer.Go(s.run)
+	var life context.Context
+	life, s.quiet = context.WithCancel(context.Background())
+	if s.synced != nil {
+		s.notes.Go(func() { s.synced.run(life, s.fault.set) })
+	}
 	return s, nil
 }
 
 func (s *Store) open(o Options) (err error) {
+	defer func() {
+		if err != nil && s.synced != nil && s.fault.err() == nil { // else the database may still use it
+			_ = s.synced.file.Close()
+		}
+	}()
 	path, lock, err := prepare(s.fs, s.dir)
 	if err != nil {
 		return err
 	}
+	if err := s.examine(path, o); err != nil {
+		_ = lock.Close()
+		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
+	}
 	po := &pebble.Options{
-		FS:                          &guardedFS{FS: s.fs, fault: s.fault},
+		FS:                          &guardedFS{FS: s.fs, fault: s.fault, synced: s.synced},
 		Lock:                        lock,
-		EventListener:               &pebble.EventListener{BackgroundError: s.fault.set},
+		EventListener:               s.listener(),
 		Logger:                      logger{s.logger.Sugar(), s.fault},
 		DisableWAL:                  o.Memory,
 		MemTableSize:                memTableSize,
@@ -116,27 +135,80 @@ func (s *Store) open(o Options) (err error) {
 		LBaseMaxBytes:               256 << 20,
 		BytesPerSync:                1 << 20,
 	}
-	// A new database takes one step after the other to a newer format, with a sync for each: half of the time that a start
-	// on an empty directory needs. It goes without what they bring.
-	po.FormatMajorVersion = pebble.FormatMinSupported
+	po.FormatMajorVersion = databaseFormat
 	// The default scheduler looks ten times a second whether more compactions may run at once, which would make every
 	// hour of virtual time cost 36,000 wake-ups. This one is the same without: compactions still start each other.
 	po.Experimental.CompactionScheduler = pebble.NewConcurrencyLimitSchedulerWithNoPeriodicGrantingForTest()
 	// The values are mostly data that does not shrink, and reading them is to cost as little as can be.
 	po.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
-	if s.db, err = pebble.Open(path, po); err != nil {
+	if err = s.openDatabase(path, po); err != nil {
 		_ = lock.Close()
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
 	}
 	s.lock = lock
-	if err := s.fault.err(); err != nil {
-		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
-	}
-	s.log = &segmentLog{fs: s.fs, dir: s.fs.PathJoin(s.dir, recordsName), sync: s.write == pebble.Sync, most: segmentBytes, state: map[uint64]segmentState{}}
+	s.log = &segmentLog{fs: s.fs, dir: s.fs.PathJoin(s.dir, recordsName), sync: s.write == pebble.Sync, most: segmentBytes, state: map[uint64]segmentState{}, known: s.synced}
 	if err := s.replay(); err != nil {
-		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, errors.Join(err, s.db.Close(), lock.Close()))
+		if s.fault.err() == nil {
+			err = errors.Join(err, s.db.Close())
+		}
+		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, errors.Join(err, lock.Close()))
 	}
 	s.fault.armed.Store(true)
+	return nil
+}
+
+// databaseFormat is the first that says in the logs how much of them was on disk, and has a checksum over all of a table.
+const databaseFormat = pebble.FormatTableFormatV6
+
+// examine looks at the logs before the database does, and gives a new database its format: by itself it would take one
+// step after the other, with a sync for each.
+func (s *Store) examine(path string, o Options) error {
+	if !o.Memory {
+		var err error
+		if s.synced, err = openSynced(s.fs, s.dir); err != nil {
+			return err
+		}
+		if err := s.synced.verify(path); err != nil {
+			return err
+		}
+	}
+	there, err := pebble.Peek(path, s.fs)
+	if err != nil {
+		return err
+	}
+	if there.Exists {
+		return s.checkOptions(path, there.OptionsFilename)
+	}
+	marker, format, err := atomicfs.LocateMarker(s.fs, path, "format-version")
+	if err != nil {
+		return err
+	}
+	if format == "" {
+		err = marker.Move(databaseFormat.String())
+	}
+	return errors.Join(err, marker.Close())
+}
+
+// checkOptions removes the database's file of options if it is damaged: nothing is read out of it but whether another
+// program wrote it.
+func (s *Store) checkOptions(store, path string) error {
+	if path == "" {
+		return nil
+	}
+	f, err := s.fs.Open(path)
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(f)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	o := new(pebble.Options)
+	o.EnsureDefaults()
+	if err := o.CheckCompatibility(store, string(text)); err != nil {
+		s.logger.Warn("damaged file removed: it holds nothing that is needed", zap.String("file", path), zap.Error(err))
+		return s.fs.Remove(path)
+	}
 	return nil
 }
 
@@ -151,6 +223,8 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	close(s.stop)
+	s.quiet()
+	s.notes.Wait()
 
 	if err := s.fault.err(); err != nil {
 		// The database's goroutines may stand for ever where the disk failed them: leave it as it is, like a crash.
@@ -166,6 +240,9 @@ func (s *Store) Close() error {
 	s.release(last)
 	<-s.idle
 	err := errors.Join(s.log.close(), s.db.Close())
+	if err == nil {
+		err = s.synced.close()
+	}
 	if err == nil {
 		err = s.lock.Close()
 	}

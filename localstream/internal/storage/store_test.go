@@ -286,7 +286,7 @@ func TestStoreSurvivesReopening(t *testing.T) {
 		t.Errorf("the directory has mode %v, %v; want 0700", info.Mode(), err)
 	}
 	marker, err := os.ReadFile(filepath.Join(dir, markerName))
-	if err != nil || string(marker) != "LOCALSTREAM 2\n" {
+	if err != nil || string(marker) != "LOCALSTREAM 3\n" {
 		t.Errorf("marker %q, %v", marker, err)
 	}
 }
@@ -324,13 +324,13 @@ func TestOpenSaysWhatIsWrongWithTheDirectory(t *testing.T) {
 		"foreign marker": {func(t *testing.T, dir string) Options { write(t, dir, markerName, "hello"); return Options{} }, "not a localstream directory"},
 		"empty marker":   {func(t *testing.T, dir string) Options { write(t, dir, markerName, ""); return Options{} }, "not a localstream directory"},
 		"newer format": {func(t *testing.T, dir string) Options {
-			write(t, dir, markerName, "LOCALSTREAM 3\n")
+			write(t, dir, markerName, "LOCALSTREAM 4\n")
 			return Options{}
-		}, "written by a newer localstream: format 3, this one reads format 2"},
+		}, "written by a newer localstream: format 4, this one reads format 3"},
 		"older format": {func(t *testing.T, dir string) Options {
 			write(t, dir, markerName, "LOCALSTREAM 1\n")
 			return Options{}
-		}, "written by an older localstream: format 1, this one reads format 2"},
+		}, "written by an older localstream: format 1, this one reads format 3"},
 		"not readable": {denied(errorfs.OpList), "cannot be read: "},
 		"not writable": {denied(errorfs.OpLock), "cannot be written: "},
 	} {
@@ -362,7 +362,7 @@ func TestOpenSaysWhatIsWrongWithTheDirectory(t *testing.T) {
 }
 
 func TestStartCutShortIsTakenUp(t *testing.T) {
-	for _, left := range [][]string{{markerTemp}, {storeName}, {storeName, storeName + "/LOCK"}, {"lost+found"}} {
+	for _, left := range [][]string{{markerTemp}, {syncedName}, {markerTemp, syncedName}, {storeName}, {storeName, storeName + "/LOCK"}, {"lost+found"}} {
 		dir := t.TempDir()
 		for _, name := range left {
 			path := filepath.Join(dir, name)

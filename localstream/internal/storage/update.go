@@ -109,13 +109,13 @@ func (s *Store) group(batch *pebble.Batch, first *request, members []*request) [
 // frames on disk bring them back, and whatever is synced later comes behind them in the database's log. A group that
 // wrote to the database as well is there when that is synced; its frames alone do not count.
 func (s *Store) commit(tx *Tx, members []*request) bool {
-	write := s.write
+	write, rolled := s.write, false
 	if len(tx.frames) > 0 {
 		flags := uint32(0)
 		if tx.bound {
 			flags = flagBound
 		}
-		rolled := tx.segment != s.log.number
+		rolled = tx.segment != s.log.number
 		noSpace, err := s.log.write(tx.frames, flags)
 		if noSpace && !tx.bound {
 			for _, r := range members {
@@ -137,7 +137,13 @@ func (s *Store) commit(tx *Tx, members []*request) bool {
 	if err := s.db.Apply(tx.batch, write); err != nil {
 		s.fault.set(fmt.Errorf("storage: committing to %s: %w", s.dir, err))
 	}
-	return s.fault.err() == nil
+	if s.fault.err() != nil {
+		return false
+	}
+	if len(tx.frames) > 0 {
+		s.log.acknowledged(rolled)
+	}
+	return true
 }
 
 // clean removes segments that have become useless, with a group that has made them so or later.
@@ -304,7 +310,7 @@ func (t *Tx) count(lower, upper []byte) (map[uint64]int64, error) {
 			return nil, err
 		}
 	}
-	return counts, it.Error()
+	return counts, damage(it.Error())
 }
 
 // Delete removes key, which need not exist.

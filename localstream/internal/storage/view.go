@@ -90,9 +90,17 @@ func (it *Iter) Body(b []byte) ([]byte, error) {
 	return it.log.read(b, p)
 }
 
+// Error is what ended the iteration early, if anything.
+func (it *Iter) Error() error {
+	if err := it.Iterator.Error(); err != nil {
+		return fmt.Errorf("storage: iterating: %w", damage(err))
+	}
+	return nil
+}
+
 // Close ends the iteration and returns the error that ended it early, if any.
 func (it *Iter) Close() error {
-	err := errors.Join(it.Iterator.Close(), it.log.close())
+	err := errors.Join(damage(it.Iterator.Close()), it.log.close())
 	if it.release != nil {
 		it.release()
 	}
@@ -149,7 +157,7 @@ func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
 	case errors.Is(err, pebble.ErrNotFound):
 		return nil, false, nil
 	case err != nil:
-		return nil, false, fmt.Errorf("storage: reading: %w", err)
+		return nil, false, fmt.Errorf("storage: reading: %w", damage(err))
 	}
 	defer closer.Close()
 	return append(make([]byte, 0, len(value)), value...), true, nil
