@@ -1,15 +1,14 @@
 // Command reliability runs all that is to show that a fleet keeps its promises: fleets on virtual time under faults from
-// seeds, in memory and on localstream; their exact replay; planted faults, which must be found; the model of the leases;
-// power cuts, errors and damage of localstream's disk; real processes that are killed and stopped.
+// seeds, in memory and on localstream; their exact replay; planted faults, which must be found; the model of the leases.
 //
-//	go run ./integration/reliability            the size of .ci/run
+//	go run ./integration/reliability            a quarter of an hour
 //	go run ./integration/reliability -full      more of everything
 //	go run ./integration/reliability -only layer1,model
 //	go run ./integration/reliability -soak 2h -record docs/soak.ndjson
 //
 // The last line of its output is one JSON object with the figures. With -soak, layer 1 and layer 2 run with seeds that no
 // run has had before, for that long, and a line with their figures is appended to the file. FAULT=name plants a fault that
-// must turn the verdict: one of internal/mutant goes into the fleets, any other to the program that knows it.
+// must turn the verdict: it is the name of one of internal/mutant, and goes into the fleets.
 //
 // Exit status: 0 if everything held, 1 if something did not, 2 for bad usage or where nothing could be run.
 package main
@@ -75,15 +74,17 @@ func unknownStage(name string) bool { return !slices.Contains(stageNames(), name
 
 // prove runs the stages one after another and prints the figures.
 func (r *run) prove(ctx context.Context, only string) error {
-	if err := r.build(ctx); err != nil {
+	clean, err := r.open()
+	if err != nil {
 		return err
 	}
-	defer r.clean()
+	defer clean()
 	broken := false
 	for _, s := range stages {
 		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
 			continue
 		}
+		fmt.Printf("%s …\n", s.name)
 		began := time.Now()
 		held, err := s.run(r, ctx)
 		if err != nil {

@@ -36,10 +36,11 @@ const (
 
 // soak runs fleets with fresh seeds until the time is up, and goes on after a violation: its seed is printed.
 func (r *run) soak(ctx context.Context, long time.Duration, path string) error {
-	if err := r.build(ctx); err != nil {
+	clean, err := r.open()
+	if err != nil {
 		return err
 	}
-	defer r.clean()
+	defer clean()
 	s := soaked{Began: r.started.UTC().Truncate(time.Second), Commit: commit(ctx), Go: runtime.Version()}
 	s.FirstSeed = freshSeeds + uint64(s.Began.Unix())*1000
 	next := s.FirstSeed

@@ -24,8 +24,6 @@ var stages = []stage{
 	{"replay", (*run).replays},
 	{"mutants", (*run).mutants},
 	{"model", (*run).model},
-	{"server", (*run).server},
-	{"processes", (*run).processes},
 }
 
 // figures is the line that a test of fleets prints.
@@ -194,16 +192,4 @@ func (r *run) model(ctx context.Context) (bool, error) {
 	held, err := program(ctx, &got, "./integration/model", r.size.model...)
 	r.verdict.ModelStates, r.verdict.ModelPlanted, r.verdict.ModelFound = got.States, got.Planted, got.Found
 	return held && got.Found == got.Planted, err
-}
-
-func (r *run) server(ctx context.Context) (bool, error) {
-	held, err := program(ctx, &r.verdict.Server, "./integration/durability", r.size.durability...)
-	return held && r.verdict.Server.Lost == 0, err
-}
-
-func (r *run) processes(ctx context.Context) (bool, error) {
-	held, err := program(ctx, &r.verdict.Processes, "./integration/crowd", r.size.crowd...)
-	p := &r.verdict.Processes
-	fmt.Printf("           %d kills, %d stops, %d kills of the server, %d records; failover p99 %.0f ms\n", p.Kills, p.Stops, p.ServerKills, p.Records, p.FailoverP99)
-	return held && p.Lost == 0 && p.OutOfOrder == 0, err
 }

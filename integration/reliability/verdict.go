@@ -16,8 +16,6 @@ type verdict struct {
 	ModelStates  int64    `json:"model_states"`
 	ModelPlanted int      `json:"model_planted"`
 	ModelFound   int      `json:"model_found"`
-	Server       server   `json:"server"`
-	Processes    process  `json:"processes"`
 	Seconds      float64  `json:"seconds"`
 }
 
@@ -42,27 +40,4 @@ type mutants struct {
 type replay struct {
 	Runs  int `json:"runs"`
 	Equal int `json:"equal"`
-}
-
-// server counts what was done to localstream's disk and process.
-type server struct {
-	PowerCuts  int `json:"power_cuts"`
-	Kills      int `json:"kills"`
-	DiskErrors int `json:"disk_errors"`
-	Flips      int `json:"flips"`
-	Operations int `json:"operations"`
-	Lost       int `json:"lost"`
-}
-
-// process counts what was done to real processes.
-type process struct {
-	Kills       int     `json:"kills"`
-	Stops       int     `json:"stops"`
-	ServerKills int     `json:"server_kills"`
-	Records     int     `json:"records"`
-	Lost        int     `json:"lost"`
-	Repeated    int     `json:"repeated"`
-	OutOfOrder  int     `json:"out_of_order"`
-	FailoverP50 float64 `json:"failover_p50_ms"`
-	FailoverP99 float64 `json:"failover_p99_ms"`
 }
