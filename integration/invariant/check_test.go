@@ -163,6 +163,18 @@ var good = map[string]struct {
 		s.deliver(q, 1, 4).saves(q, 4)
 	}, func(c *Counts) bool { return c.Forced == 1 && c.LateOfShoal() == 0 }},
 
+	"a worker of KCL 3.x goes on after a restart with what has its name": {func(s *story) {
+		s.put("a", 1, 4).create("a", 1, "").take("a", 1)
+		p := s.begin("a", 1)
+		s.deliver(p, 1, 2).saves(p, 2).act(Crash, 1)
+		s.start("w1", 4, ActorJava3)
+		s.renew("a", 4, none)
+		q := s.begin("a", 4)
+		s.deliver(q, 3, 4).saves(q, 4).act(Crash, 4)
+		s.start("w1", 5, ActorJava3)
+		s.begin("a", 5)
+	}, func(c *Counts) bool { return c.Retaken == 0 && c.RepeatedAll() == 0 && len(c.Failovers) == 2 }},
+
 	"a worker of KCL 2.x steals": {func(s *story) {
 		s.start("j", 4, ActorJava2)
 		s.put("a", 1, 4).create("a", 1, "").take("a", 1)

@@ -65,6 +65,9 @@ func (c *checker) begin(e *Event) {
 
 // tenureOf is the tenure to which a new processor belongs.
 func (c *checker) tenureOf(s *shard, e *Event) *tenure {
+	if t := s.tenure(); t != nil && t.worker == e.Worker && t.life != 0 && t.life != e.Life && c.isJava(e.Life) {
+		return c.resumed(s, e)
+	}
 	for i := len(s.tenures) - 1; i >= 0; i-- {
 		t := s.tenures[i]
 		if t.worker == e.Worker && t.counter <= e.Counter && (t.life == 0 || t.life == e.Life) {
@@ -79,6 +82,13 @@ func (c *checker) tenureOf(s *shard, e *Event) *tenure {
 		return n.tenure
 	}
 	return &tenure{place: -1, at: c.now, worker: e.Worker, life: e.Life, counter: e.Counter}
+}
+
+// resumed begins another tenure for a worker of Java that goes on, after a restart, with a lease in its name.
+func (c *checker) resumed(s *shard, e *Event) *tenure {
+	t := &tenure{place: len(s.tenures), op: "resume", at: c.now, worker: e.Worker, life: e.Life, counter: s.row.Counter, from: s.row.Checkpoint}
+	s.tenures = append(s.tenures, t)
+	return t
 }
 
 // causeOf says why a new processor repeats what it repeats.

@@ -190,8 +190,12 @@ func (c *checker) holds(s *shard, e *Event, by string) {
 	if t == nil || t.life == e.Life || e.Life == 0 || s.row.Finished() {
 		return
 	}
-	if l := c.lives[e.Life]; t.life == 0 || l != nil && l.java { // Java's workers keep what has their name at their start
+	if t.life == 0 {
 		t.life = e.Life
+		return
+	}
+	if c.isJava(e.Life) { // it keeps what has its name at its start
+		c.resumed(s, e)
 		return
 	}
 	if c.rules.Twins {
