@@ -95,5 +95,15 @@ failover: ## how long shards stand still when Go workers die, stop, are replaced
 failover-full: ## the same 20 times over, beside fleets of the Java KCL (java and mvn needed)
 	@$(GO) run ./integration/failover -full
 
+.PHONY: sim sim-full soak
+sim: ## fleets on virtual time under faults from seeds, their replay, planted faults, the model; the last line is JSON
+	@$(GO) run ./integration/reliability
+
+sim-full: ## more of each
+	@$(GO) run ./integration/reliability -full
+
+soak: ## fleets with fresh seeds for an hour; figures are appended to docs/soak.ndjson
+	@$(GO) run ./integration/reliability -soak 1h
+
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
