@@ -155,39 +155,86 @@ func ExampleRecordProcessor_archiver() {
 	// 4km W of Castaic, CA
 }
 
-// An aggregator keeps state per shard, saves it together with the position that it covers, and so needs no lock: one
-// processor has one shard.
+// An aggregator counts records by key. It adds what it has counted to a database now and then, in one transaction with
+// the position up to which it has counted, and the next tenure begins there: so every record counts exactly once. It
+// needs no lock, for one processor has one shard.
 type aggregator struct {
 	shard  *worker.Shard
-	totals *totals
-	counts map[string]int
+	add    func(context.Context, addition) error
+	counts map[string]int  // of what is not in the database
+	upTo   record.Position // counted up to here
+	saved  record.Position // in the database up to here
 }
 
-// totals stands for a database table that stores counts and position in one transaction.
+// An addition is what a transaction adds: the counts of a shard's records behind from, up to and including upTo.
+type addition struct {
+	shard      string
+	from, upTo record.Position
+	counts     map[string]int
+}
+
+// totals stand for a database.
 type totals struct {
 	mu     sync.Mutex
 	counts map[string]int
+	upTo   map[string]record.Position // by shard
 }
 
-func (t *totals) add(counts map[string]int) {
+func newTotals() *totals {
+	return &totals{counts: map[string]int{}, upTo: map[string]record.Position{}}
+}
+
+func (t *totals) position(shard string) record.Position {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for k, n := range counts {
-		t.counts[k] += n
-	}
+	return t.upTo[shard]
 }
 
-func (a *aggregator) ProcessRecords(_ context.Context, b *worker.Batch) error {
+// add is the transaction. It is refused when the shard has gone on meanwhile: by another owner, or by this very addition,
+// whose answer was lost. The shard then begins anew at the position that the database has.
+func (t *totals) add(_ context.Context, a addition) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.upTo[a.shard] != a.from {
+		return fmt.Errorf("shard %s is at %v, not at %v: %w", a.shard, t.upTo[a.shard], a.from, worker.ErrRestart)
+	}
+	for key, n := range a.counts {
+		t.counts[key] += n
+	}
+	t.upTo[a.shard] = a.upTo
+	return nil
+}
+
+func newAggregator(s *worker.Shard, at record.Position, add func(context.Context, addition) error) *aggregator {
+	return &aggregator{shard: s, add: add, counts: map[string]int{}, upTo: at, saved: at}
+}
+
+func (a *aggregator) ProcessRecords(ctx context.Context, b *worker.Batch) error {
 	for _, r := range b.Records {
-		a.counts[r.PartitionKey]++
+		if r.Position().Compare(a.upTo) > 0 { // else it comes again after an error
+			a.counts[r.PartitionKey]++
+			a.upTo = r.Position()
+		}
 	}
+	if len(a.counts) < 20 {
+		return nil
+	}
+	return a.save(ctx)
+}
+
+func (a *aggregator) save(ctx context.Context) error {
+	if a.upTo == a.saved {
+		return nil
+	}
+	if err := a.add(ctx, addition{a.shard.Stream + "/" + a.shard.ID, a.saved, a.upTo, a.counts}); err != nil {
+		return err
+	}
+	a.saved, a.counts = a.upTo, map[string]int{}
+	a.shard.Mark(a.saved) // for those who look at the lease table; Config.StartAt says where to begin
 	return nil
 }
 
-func (a *aggregator) Finish(context.Context, worker.FinishReason) error {
-	a.totals.add(a.counts)
-	return nil
-}
+func (a *aggregator) Finish(ctx context.Context, _ worker.FinishReason) error { return a.save(ctx) }
 
 // A processor with state per shard, over two streams in one worker.
 func ExampleRecordProcessor_aggregator() {
@@ -199,13 +246,16 @@ func ExampleRecordProcessor_aggregator() {
 	ctx, stop := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer stop()
 
-	sum := &totals{counts: map[string]int{}}
+	sum := newTotals()
 	w, err := worker.New(worker.Config{
 		Application: "quake-counts",
 		Streams:     []worker.Stream{west, east},
 		Leases:      memory.New(),
+		StartAt: func(_ context.Context, stream, shard string) (record.Position, error) {
+			return sum.position(stream + "/" + shard), nil
+		},
 		NewProcessor: func(_ context.Context, s *worker.Shard) (worker.RecordProcessor, error) {
-			return &aggregator{shard: s, totals: sum, counts: map[string]int{}}, nil
+			return newAggregator(s, sum.position(s.Stream+"/"+s.ID), sum.add), nil
 		},
 	})
 	if err != nil {

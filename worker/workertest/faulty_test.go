@@ -101,9 +101,9 @@ var faulty = []struct {
 		kind: "lost", text: "When Finish returns nil for the end of a shard",
 	},
 	{
-		name: "buffers a batch twice that comes again, and nobody asks for exactly once, but the other way round it loses",
+		name: "empties its buffer before the flush has succeeded",
 		start: stateful(func(p *workertest.Process, _ context.Context, s *worker.Shard) funcs {
-			var buffer []string // emptied before the flush has succeeded
+			var buffer []string
 			flush := func(ctx context.Context) error {
 				full := buffer
 				buffer = nil
@@ -272,6 +272,17 @@ var faulty = []struct {
 			return b.Checkpoint(ctx)
 		}),
 		o: workertest.Options{ExactlyOnce: true}, kind: "repeated", text: "took effect 2 times",
+	},
+	{
+		name: "adds up at a hand-over and does not say so",
+		start: stateful(func(p *workertest.Process, _ context.Context, s *worker.Shard) funcs {
+			var buffer []string
+			return funcs{process: func(_ context.Context, b *worker.Batch) error {
+				buffer = append(buffer, ids(b.Records)...)
+				return nil
+			}, finish: func(ctx context.Context, _ worker.FinishReason) error { return p.Effect(ctx, buffer...) }}
+		}),
+		o: workertest.Options{ExactlyOnce: true}, kind: "repeated", text: "the second after: hand-over",
 	},
 	{
 		name:  "keeps the position beside the sums, and does not compare it",

@@ -106,7 +106,7 @@ func (h *history) play() {
 		h.end()
 	}
 	for _, p := range h.live {
-		p.cancel()
+		p.stop()
 	}
 	for _, p := range h.all {
 		<-p.ended
@@ -179,6 +179,8 @@ func (h *history) join(id string) {
 func (h *history) returned(p *Process, err error) {
 	switch {
 	case p.dead():
+	case errors.Is(err, worker.ErrAbandoned) && p.stoodStill(): // its time went by without it
+		h.book.note(p, "ends at once: its time to stop went by while it stood still")
 	case errors.Is(err, worker.ErrAbandoned):
 		h.book.problem(Problem{Kind: "context ignored", Count: 1, Text: fmt.Sprintf("  %s was asked to stop and ended without a processor that did not return:\n  %v.\n  %s", p, err, adviceContext)})
 	case err != nil:
@@ -211,7 +213,12 @@ func (h *history) step(s step) {
 	if p == nil {
 		return
 	}
-	h.count(map[string]string{doCrash: "crashes", doCrashQuick: "crashes", doStop: "stops", doReplace: "stops", doStopAll: "stops of all", doPause: "pauses", doCrashAt: "crashes", doPauseAt: "pauses", doCut: "cuts from the table"}[s.do])
+	switch s.do {
+	case doStop, doReplace, doStopAll:
+		h.count("stops")
+	case doCut:
+		h.count("cut-offs")
+	}
 	switch s.do {
 	case doCrash, doCrashQuick:
 		h.remove(p)
@@ -223,16 +230,14 @@ func (h *history) step(s step) {
 		p.arm(points[s.arg>>32%uint64(len(points))], p.crash)
 	case doStop, doReplace:
 		h.remove(p)
-		h.book.note(p, "is asked to stop")
-		p.cancel()
+		p.stop()
 		if s.do == doReplace {
 			h.join("")
 		}
 	case doStopAll:
 		for _, p := range slices.Clone(h.live) {
 			h.remove(p)
-			h.book.note(p, "is asked to stop")
-			p.cancel()
+			p.stop()
 		}
 	case doPause:
 		p.pause(s.d, "")

@@ -28,6 +28,7 @@ type Process struct {
 	mu       sync.Mutex    // guards what follows; held around memory only
 	resume   chan struct{} // closed at the end of a pause; nil while there is none
 	resumed  time.Time     // when the last pause ended
+	asked    time.Time     // to stop
 	cut      bool          // table and stream cannot be reached
 	fuse     *fuse
 	random   *rand.Rand
@@ -74,7 +75,7 @@ func (p *Process) Call(ctx context.Context, apply func() (ids []string)) error {
 		h.perhapsLater(p, dice, begun, apply)
 		return err
 	}
-	if trouble && h.plan.failedCalls && dice.IntN(8) == 0 {
+	if trouble && h.plan.failedCalls && dice.IntN(p.odds()) == 0 {
 		switch dice.IntN(3) {
 		case 0:
 			h.count("failed calls")
@@ -94,6 +95,14 @@ func (p *Process) Call(ctx context.Context, apply func() (ids []string)) error {
 		return errCrashed
 	}
 	return nil
+}
+
+// odds are one in how many calls fails: more of the first ones, so that a processor of few calls meets failures, and one of
+// many gets on.
+func (p *Process) odds() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return min(3+int(p.counters["call/"]/4), 15)
 }
 
 // refuse is why no call can begin. It takes a moment: who asks again and again must not do so for ever at one time.
@@ -168,14 +177,16 @@ func (p *Process) gate() {
 
 // pause makes the process stand still for d.
 func (p *Process) pause(d time.Duration, when string) {
-	p.h.book.note(p, fmt.Sprintf("stands still%s, for %v", when, d))
+	resume := make(chan struct{})
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.resume != nil || p.dead() {
+		p.mu.Unlock()
 		return
 	}
-	resume := make(chan struct{})
 	p.resume = resume
+	p.mu.Unlock()
+	p.h.count("pauses")
+	p.h.book.note(p, fmt.Sprintf("stands still%s, for %v", when, d))
 	time.AfterFunc(d, func() {
 		p.h.book.note(p, "goes on")
 		p.mu.Lock()
@@ -205,7 +216,24 @@ func (p *Process) crash(when string) {
 	p.goOn()
 	p.mu.Unlock()
 	p.h.book.note(p, "crashes"+when)
+	p.h.count("crashes")
 	p.cancel()
+}
+
+// stop asks the process to stop.
+func (p *Process) stop() {
+	p.h.book.note(p, "is asked to stop")
+	p.mu.Lock()
+	p.asked = time.Now()
+	p.mu.Unlock()
+	p.cancel()
+}
+
+// stoodStill reports whether the process stood still since it was asked to stop.
+func (p *Process) stoodStill() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.resumed.After(p.asked)
 }
 
 // A point is a place in the life of a process at which it may crash, or come to stand still.
