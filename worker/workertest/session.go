@@ -24,7 +24,7 @@ type session struct {
 
 	mu       sync.Mutex // guards what follows
 	call     string     // that is running, "" if none
-	finished bool       // Finish(Moving) or Finish(ShardEnd) returned nil
+	finished bool       // Finish is over: that of a move, or one of a shard's end that returned nil
 	ended    time.Time  // when ctx ended, zero while it lasts
 	end      string     // why
 }
@@ -104,7 +104,7 @@ func (s *session) Finish(ctx context.Context, reason worker.FinishReason) error 
 		s.p.h.book.finished(s, reason, err)
 	}
 	s.mu.Lock()
-	s.finished = err == nil
+	s.finished = err == nil || reason == worker.Moving
 	s.mu.Unlock()
 	return err
 }
