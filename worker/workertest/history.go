@@ -61,10 +61,6 @@ func newHistory(o Options, seed uint64, start func(*Process) worker.Config) *his
 
 func (h *history) failed() bool { return len(h.book.problems) > 0 }
 
-func (h *history) stuck() bool {
-	return slices.ContainsFunc(h.book.problems, func(p Problem) bool { return p.Kind == "stuck" })
-}
-
 // playIn plays the history in a bubble of its own. A bubble that cannot end, because goroutines are left in it, panics;
 // by then they have been reported.
 func (h *history) playIn(t *testing.T) {
@@ -133,7 +129,7 @@ const quiet = 10 * time.Minute
 
 // end lets the fleet come to the end of all shards that have records.
 func (h *history) end() {
-	h.book.happens("no more trouble from here on")
+	h.book.event0("no more trouble from here on")
 	h.trouble.Store(false)
 	if h.pick(0) == nil {
 		h.join("")
@@ -156,7 +152,7 @@ func (h *history) join(id string) {
 	h.lives[id]++
 	name := id
 	if n := h.lives[id]; n > 1 {
-		name = fmt.Sprintf("%s (start %d)", id, n)
+		name = fmt.Sprintf("%s (%s)", id, ordinal(n))
 	}
 	p := &Process{
 		h: h, id: id, name: name, died: make(chan struct{}), ended: make(chan struct{}), counters: map[string]uint64{},
@@ -282,7 +278,7 @@ func (h *history) split(s record.Shard) {
 	if err != nil {
 		panic("workertest: " + err.Error())
 	}
-	h.book.happens(fmt.Sprintf("%s is split into %s and %s", s.ID, lower, upper), s.ID, lower, upper)
+	h.book.event0(fmt.Sprintf("%s is split into %s and %s", s.ID, lower, upper), s.ID, lower, upper)
 }
 
 func (h *history) merge(arg uint64) {
@@ -296,7 +292,7 @@ func (h *history) merge(arg uint64) {
 		panic("workertest: " + err.Error())
 	}
 	h.count("merges")
-	h.book.happens(fmt.Sprintf("%s and %s are merged into %s", open[i].ID, open[i+1].ID, child), open[i].ID, open[i+1].ID, child)
+	h.book.event0(fmt.Sprintf("%s and %s are merged into %s", open[i].ID, open[i+1].ID, child), open[i].ID, open[i+1].ID, child)
 }
 
 // puts stores the next n records.
@@ -308,7 +304,7 @@ func (h *history) puts(n int) {
 		h.put++
 		r.ID = cmp.Or(r.ID, string(r.Data))
 		if !h.o.Aggregated {
-			h.storeOne(r)
+			h.store1(r)
 			continue
 		}
 		hash := record.HashOf(r.Key)
@@ -324,8 +320,8 @@ func (h *history) puts(n int) {
 	h.storeGroup(group)
 }
 
-// storeOne stores a record as it is.
-func (h *history) storeOne(r Record) {
+// store1 stores a record as it is.
+func (h *history) store1(r Record) {
 	shard, seq, err := h.stream.Put(r.Key, r.Data)
 	if err != nil {
 		h.refuse(err)
@@ -338,7 +334,7 @@ func (h *history) storeOne(r Record) {
 func (h *history) storeGroup(group []Record) {
 	if len(group) < 2 {
 		for _, r := range group {
-			h.storeOne(r)
+			h.store1(r)
 		}
 		return
 	}

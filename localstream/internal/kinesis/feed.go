@@ -52,19 +52,21 @@ func (f *feed) run(ctx context.Context, send func(wire.Event) error) error {
 			return err
 		}
 		arrived, changed := f.tail.arrived.wait(), f.s.changed.wait() // before looking, so that nothing is missed
-		e, size, err := f.look(due)
+		e, p, err := f.look(due)
 		if err != nil {
 			return err
 		}
 		if e != nil {
-			if err := send(wire.Event{Type: "SubscribeToShardEvent", Payload: e}); err != nil || e.ChildShards != nil {
+			err := send(wire.Event{Type: "SubscribeToShardEvent", Payload: e})
+			p.release()
+			if err != nil || e.ChildShards != nil {
 				return err
 			}
 			heart.Stop()
 			heart, due = f.s.o.Clock.NewTimer(beat), false
-			if size > 0 {
+			if p.size > 0 {
 				arrived = now // there may be more already
-				f.pace(ctx, size)
+				f.pace(ctx, p.size)
 			}
 		}
 		select {
@@ -108,33 +110,28 @@ func (f *feed) pace(ctx context.Context, size int) {
 }
 
 // look makes the next event: records if there are any, or the shard's end, or the mere position if that is due. It
-// returns nil if there is nothing to say, and the size of the records.
-func (f *feed) look(due bool) (*types.SubscribeToShardEvent, int, error) {
+// returns nil if there is nothing to say. The records of the event alias the page.
+func (f *feed) look(due bool) (*types.SubscribeToShardEvent, *page, error) {
 	now := f.s.now()
 	st, err := f.still(now)
 	if err != nil {
-		return nil, 0, err
+		return nil, nil, err
 	}
 	sh, ok := st.shard(f.key.shard)
 	if !ok {
-		return nil, 0, f.s.noSuchShard(f.name, shardID(f.key.shard))
+		return nil, nil, f.s.noSuchShard(f.name, shardID(f.key.shard))
 	}
 	// The version first, the tip then: what a closed shard's tip shows is all there will be.
 	p := &page{shard: sh, limit: maxPageRecords, most: maxEventBytes, next: f.next, tip: f.tail.visible.Load().next}
 	if err := f.s.read(st, p, now); err != nil {
-		return nil, 0, fmt.Errorf("reading %s of %s: %w", sh.id(), f.name, err)
-	}
-	defer p.release()
-	records, err := p.records()
-	if err != nil {
-		return nil, 0, fmt.Errorf("reading %s of %s: %w", sh.id(), f.name, err)
+		return nil, nil, fmt.Errorf("reading %s of %s: %w", sh.id(), f.name, err)
 	}
 	f.next = p.next
 	atEnd := sh.Closed != 0 && p.next >= p.tip
-	if p.count == 0 && !atEnd && !due {
-		return nil, 0, nil
+	if len(p.items) == 0 && !atEnd && !due {
+		return nil, nil, nil
 	}
-	e := &types.SubscribeToShardEvent{Records: records, MillisBehindLatest: new(int64)}
+	e := &types.SubscribeToShardEvent{Records: p.records(), MillisBehindLatest: new(int64)}
 	if p.next < p.tip {
 		*e.MillisBehindLatest = max(0, now.UnixMilli()-p.unread)
 	}
@@ -144,7 +141,7 @@ func (f *feed) look(due bool) (*types.SubscribeToShardEvent, int, error) {
 		number := f.continuation(p, now).String()
 		e.ContinuationSequenceNumber = &number
 	}
-	return e, p.size, nil
+	return e, p, nil
 }
 
 // still finds the subscription's stream as it is now, or the reason why there is nothing to subscribe to any more.
@@ -166,8 +163,8 @@ func (f *feed) still(now time.Time) (*stream, error) {
 // continuation is the number after which a client goes on: that of the last record, or one that lies between it and
 // the next, and moves with the time.
 func (f *feed) continuation(p *page, now time.Time) sequence {
-	if p.count > 0 {
-		return p.shard.number(p.last())
+	if n := len(p.items); n > 0 {
+		return p.shard.number(p.items[n-1].counter, p.items[n-1].arrival)
 	}
 	counter := uint64(0)
 	if p.next > 0 {

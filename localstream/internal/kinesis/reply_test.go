@@ -35,16 +35,12 @@ func TestRunsGiveTheNumbersOfTheirRecords(t *testing.T) {
 func pageOf(encrypted bool) *page {
 	p := &page{shard: &shard{Index: 3, Creation: 1_700_000_000}}
 	for i, key := range []string{"plain", `"quoted" \ and <tags>`, "tab\tand\x01", "Zürich", "日本語", "\xff\xfe", "a", strings.Repeat("k", 256)} {
-		c := chunk{first: uint64(100 * i), arrival: 1_700_000_000_000 + int64(i*250), encrypted: encrypted}
-		for _, size := range []int{0, 1, 2, 3, 4, 22, 23, 24, 100, 255, 256, 300} {
-			key, data := []byte(key), bytes.Repeat([]byte{byte(size), 0xfb, 0}, size)[:size]
-			record := make([]byte, recordSize(len(key), len(data)))
-			putRecord(record, key, data)
-			c.records = append(c.records, record...)
-			c.sizes.add(key, data)
-			c.count++
+		for size := range 20 {
+			p.items = append(p.items, item{
+				counter: uint64(10*i + size), arrival: 1_700_000_000_000 + int64(i*250), encrypted: encrypted,
+				key: []byte(key), data: bytes.Repeat([]byte{byte(size), 0xfb}, size),
+			})
 		}
-		p.take(part{chunk: c, kept: new([]byte)})
 	}
 	return p
 }
@@ -60,35 +56,30 @@ func TestRecordsAreEncodedAsTheSDKsTypesAre(t *testing.T) {
 		"none":      {&kinesis.GetRecordsOutput{NextShardIterator: &next, MillisBehindLatest: new(int64)}, &page{shard: &shard{}}},
 		"the end":   {&kinesis.GetRecordsOutput{MillisBehindLatest: new(int64), ChildShards: []types.ChildShard{}}, &page{shard: &shard{}}},
 	} {
-		for encoding, appendOutput := range map[string]func([]byte, any) ([]byte, error){"JSON": wire.AppendJSON, "CBOR": wire.AppendCBOR} {
-			t.Run(name+" "+encoding, func(t *testing.T) {
-				r := &recordsReply{out: test.out, page: test.page}
-				size, err := r.Start(encoding == "CBOR")
-				if err != nil {
-					t.Fatal(err)
+		t.Run(name, func(t *testing.T) {
+			r, err := newRecordsReply(test.out, test.page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []byte
+			for more := true; more; {
+				var piece []byte
+				piece, more = r.AppendPiece(nil, 1000)
+				if len(piece) == 0 || len(piece) > 2000 {
+					t.Fatalf("a piece of %d bytes, want about 1000", len(piece))
 				}
-				var got []byte
-				for more := true; more; {
-					var piece []byte
-					piece, more, err = r.AppendPiece(nil, 1000)
-					if err != nil || len(piece) == 0 || len(piece) > 2000 {
-						t.Fatalf("a piece of %d bytes, want about 1000: %v", len(piece), err)
-					}
-					got = append(got, piece...)
-				}
-				if len(got) != size {
-					t.Errorf("%d bytes, announced as %d", len(got), size)
-				}
-				full := *test.out
-				if full.Records, err = test.page.records(); err != nil {
-					t.Fatal(err)
-				}
-				want, err := appendOutput(nil, &full)
-				if err != nil || !bytes.Equal(got, want) {
-					t.Errorf("got  %q\nwant %q, %v", got, want, err)
-				}
-			})
-		}
+				got = append(got, piece...)
+			}
+			if len(got) != r.JSONSize() {
+				t.Errorf("%d bytes, announced as %d", len(got), r.JSONSize())
+			}
+			full := *test.out
+			full.Records = test.page.records()
+			want, err := wire.AppendJSON(nil, &full)
+			if err != nil || !bytes.Equal(got, want) {
+				t.Errorf("got  %s\nwant %s, %v", got, want, err)
+			}
+		})
 	}
 }
 

@@ -18,7 +18,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -55,7 +54,6 @@ type Service struct {
 	account       atomic.Pointer[account]
 
 	subscriptions subscriptions
-	damaged       sync.Map // by the storage.Place of chunks that could not be read
 }
 
 // New makes a service of what store holds.
