@@ -17,17 +17,16 @@ func TestALeaderWhoseTrustLapsesForAMomentGoesOnLeading(t *testing.T) {
 	const trust = 9 * time.Second // in a heartbeat: its duration less a tenth
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{})
-		w := f.start("a", nil)
-		f.settled(time.Minute, 2, w)
 		var mu sync.Mutex
-		last := time.Now()
+		var last time.Time // when the last heartbeat was sent that was answered; zero while all are
 		f.store.Fault = func(ctx context.Context, op, _ string) (bool, error) {
-			if op != memory.OpBeat {
-				return true, nil
-			}
 			mu.Lock()
 			lapse := last.Add(trust)
+			slow := !last.IsZero()
 			mu.Unlock()
+			if op != memory.OpBeat || !slow {
+				return true, nil
+			}
 			sent := time.Now()
 			if sent.Add(2 * time.Second).Before(lapse) {
 				return false, errors.New("refused")
@@ -42,6 +41,11 @@ func TestALeaderWhoseTrustLapsesForAMomentGoesOnLeading(t *testing.T) {
 			mu.Unlock()
 			return true, nil
 		}
+		w := f.start("a", nil)
+		f.settled(time.Minute, 2, w)
+		mu.Lock()
+		last = time.Now()
+		mu.Unlock()
 		for range 20 {
 			pass(40 * time.Second)
 			if err := f.store.Delete(t.Context(), *f.row(id(1))); err != nil {

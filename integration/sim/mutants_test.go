@@ -83,7 +83,9 @@ func search(t *testing.T, f mutant.Fault) finding {
 func hunt(t *testing.T, f mutant.Fault, from uint64) (seeds int, v *Violation) {
 	for n := range *within {
 		mutant.Plant(f)
-		if r := Run(t, options(from+uint64(n))); len(r.Violations) > 0 {
+		o := options(from + uint64(n))
+		o.Strict = true
+		if r := Run(t, o); len(r.Violations) > 0 {
 			return n + 1, &r.Violations[0]
 		}
 	}

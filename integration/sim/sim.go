@@ -41,6 +41,8 @@ type Options struct {
 	Workers, Shards int
 	// Server runs layer 2: the table and the streams are localstream's, on a disk whose power is cut, over the AWS SDK.
 	Server bool
+	// Strict also holds it against a worker that it takes a lease again which it could have trusted still.
+	Strict bool
 	// Journal has the workers log, for the trace.
 	Journal bool
 }

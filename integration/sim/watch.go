@@ -99,7 +99,7 @@ func (w *world) watch(e invariant.Event, r request) {
 	} else {
 		delete(w.watching.lost, key)
 	}
-	if left := r.life.trusts(key); e.Op == memory.OpTake && e.Note != Late && before.Owner == r.life.name && after.Owner == before.Owner &&
+	if left := r.life.trusts(key); w.strict && e.Op == memory.OpTake && e.Note != Late && before.Owner == r.life.name && after.Owner == before.Owner &&
 		before.CheckpointOwner == "" && left > 0 && !w.plan.on[Twin] {
 		w.faults = append(w.faults, Violation{Invariant: "I10", At: time.Since(w.started), What: fmt.Sprintf(
 			"worker %s (life %d) took %s again, which it could have trusted for %v: it had given it up", r.life.name, r.life.id, key, left)})

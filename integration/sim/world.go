@@ -23,7 +23,8 @@ type world struct {
 	log     *invariant.Log
 	started time.Time
 	store   tableStore
-	local   *local         // the server of layer 2, else nil
+	local   *local // the server of layer 2, else nil
+	strict  bool
 	journal *journal       // nil if nobody asked for it
 	under   sync.WaitGroup // what is under way behind its sender's back
 	quit    chan struct{}  // closed at the end of the run
@@ -62,7 +63,7 @@ func newWorld(o Options) *world {
 		read: map[string]bool{}, shards: map[string]bool{}, closed: map[string]bool{}, byRow: map[string]string{}, formers: map[string][]former{}, damaged: map[string]bool{},
 		met: map[string]int{}, reached: map[string]int{}, waiting: map[string]chan struct{}{}, watching: newWatching(), actors: 1,
 	}
-	w.plan = makePlan(o, d)
+	w.plan, w.strict = makePlan(o, d), o.Strict
 	if o.Journal {
 		w.journal = &journal{}
 	}
