@@ -45,7 +45,7 @@ func bubble(t *testing.T, shards int32, limits localstream.Limits, f func(*testi
 			t.Fatal(err)
 		}
 		defer srv.Close()
-		w := &world{t: t, srv: srv, plain: kinesis.NewFromConfig(srv.AWSConfig())}
+		w := &world{t: t, srv: srv, plain: kinesis.NewFromConfig(srv.AWSConfig(), patient)}
 		w.wire.next = srv.AWSConfig().HTTPClient
 		if shards > 0 {
 			w.create(shards)
@@ -226,6 +226,9 @@ type stored struct {
 	shard string
 	n     int // that text made
 }
+
+// patient is for calls that have to wait until a limit lets them through, however often that refuses them.
+func patient(o *kinesis.Options) { o.RetryMaxAttempts = 100 }
 
 // read reads the whole stream, aggregates opened, parents before their children.
 func (w *world) read() []stored {
