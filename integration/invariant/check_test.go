@@ -175,6 +175,15 @@ var good = map[string]struct {
 		s.begin("a", 5)
 	}, func(c *Counts) bool { return c.Retaken == 0 && c.RepeatedAll() == 0 && len(c.Failovers) == 2 }},
 
+	"a worker of KCL 3.x does not notice that it was given its own lease": {func(s *story) {
+		s.start("j", 4, ActorJava3)
+		s.put("a", 1, 4).create("a", 1, "").assign("a", 1, 4)
+		p := s.begin("a", 4)
+		s.deliver(p, 1, 4).wait(11 * time.Second)
+		s.write(memory.OpTake, "a", 1, func(l *lease.Lease) { l.Counter++ })
+		s.renew("a", 4, none).saves(p, 4)
+	}, func(c *Counts) bool { return c.RepeatedAll() == 0 && c.LateOfShoal() == 0 }},
+
 	"a worker of KCL 2.x steals": {func(s *story) {
 		s.start("j", 4, ActorJava2)
 		s.put("a", 1, 4).create("a", 1, "").take("a", 1)

@@ -192,6 +192,7 @@ func (c *checker) holds(s *shard, e *Event, by string) {
 	}
 	if t.life == 0 {
 		t.life = e.Life
+		c.notices(s, t)
 		return
 	}
 	if c.isJava(e.Life) { // it keeps what has its name at its start
@@ -203,6 +204,17 @@ func (c *checker) holds(s *shard, e *Event, by string) {
 		return
 	}
 	c.violate("I5", "shard %s: %s of %s was accepted while life %d held the lease", s.name, e.Op, by, t.life)
+}
+
+// notices lets a worker of Java go on in a tenure that somebody gave it while it had the lease: a counter that is higher by
+// one, beside its own name, is to it a renewal of its own whose answer was lost.
+func (c *checker) notices(s *shard, t *tenure) {
+	n := s.session
+	if n == nil || n.life.id != t.life || !n.life.java || n.tenure == nil || n.tenure == t {
+		return
+	}
+	t.furthest, t.said, t.closed = n.tenure.furthest, n.tenure.said, n.tenure.closed
+	n.tenure = t
 }
 
 // swap begins another tenure for the other of two processes with one ID, which goes on with what it had.

@@ -92,7 +92,7 @@ func (x *explorer) explore(most int) (f found) {
 				wrong = x.m.check(n)
 			}
 			if wrong != "" {
-				f.wrong, f.trace = wrong, x.trace(uint32(i), true)
+				f.trace, f.wrong = x.trace(uint32(i), true)
 				return
 			}
 			at, _ := x.add(n.canonical(), uint32(i))
@@ -108,7 +108,8 @@ func (x *explorer) explore(most int) (f found) {
 	x.starts = append(x.starts, uint64(len(x.next)))
 	f.states, f.complete = len(x.keys), true
 	if at := x.stuck(); at >= 0 {
-		f.wrong, f.trace = "the shard cannot be finished from here, though nothing goes wrong any more", x.trace(uint32(at), false)
+		f.trace, _ = x.trace(uint32(at), false)
+		f.wrong = "the shard cannot be finished from here, though nothing goes wrong any more"
 	}
 	return f
 }
@@ -137,9 +138,9 @@ func (x *explorer) stuck() int {
 	return slices.Index(finish, false)
 }
 
-// trace is the steps to the state at a place, and where fails is set the one from there that is wrong. States are kept
+// trace is the steps to the state at a place, and where fails is set the one from there that is wrong, and what is. States are kept
 // without regard to which of the two like workers is which, so this is one such run, told anew from the beginning.
-func (x *explorer) trace(at uint32, fails bool) (steps []string) {
+func (x *explorer) trace(at uint32, fails bool) (steps []string, what string) {
 	var path []uint32
 	for ; at != 0; at = x.from[at] {
 		path = append(path, at)
@@ -159,7 +160,12 @@ func (x *explorer) trace(at uint32, fails bool) (steps []string) {
 		follow(func(n *state, _ string) bool { return n.canonical() == x.keys[at] })
 	}
 	if fails {
-		follow(func(n *state, wrong string) bool { return wrong != "" || x.m.check(n) != "" })
+		follow(func(n *state, wrong string) bool {
+			if what = wrong; what == "" {
+				what = x.m.check(n)
+			}
+			return what != ""
+		})
 	}
-	return steps
+	return steps, what
 }

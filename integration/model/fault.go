@@ -14,6 +14,7 @@ const (
 	markTooEarly           // a record is marked before it is given
 	takenAtSight           // a leader does not watch whether the counter stands still
 	forcedTooEarly         // a hand-over is forced at once
+	switchUnseen           // a lease that was assigned back is taken for renewed
 	faults
 )
 
@@ -23,5 +24,6 @@ func (f fault) String() string {
 		"none", "a checkpoint without a condition", "a take without a condition", "a release that does not compare the counter",
 		"a lost answer taken for success", "no deadline", "trust from the answer on", "a mark before the record is given",
 		"leases taken at sight", "hand-overs forced at once",
+		"a lease assigned back that is taken for renewed",
 	}[f]
 }

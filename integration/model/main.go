@@ -44,8 +44,9 @@ func (b bound) model(f fault) *model {
 }
 
 var (
-	small = []bound{{1, 1, 1, false}, {1, 1, 1, true}}
-	large = []bound{{2, 1, 2, false}, {1, 2, 1, false}, {1, 2, 1, true}}
+	quickest = []bound{{1, 2, 1, false}}
+	usual    = []bound{{1, 2, 1, false}, {1, 1, 1, true}}
+	largest  = []bound{{1, 2, 1, false}, {1, 1, 1, true}, {2, 1, 2, false}}
 	// planted is where faults are looked for.
 	planted = bound{1, 2, 1, false}
 )
@@ -57,12 +58,12 @@ func main() {
 	quick := flag.Bool("quick", false, "without the worker of Java, for seconds")
 	full := flag.Bool("full", false, "larger bounds, for many minutes")
 	flag.Parse()
-	bounds := small
+	bounds := usual
 	switch {
 	case *quick:
-		bounds = small[:1]
+		bounds = quickest
 	case *full:
-		bounds = append(bounds, large...)
+		bounds = largest
 	}
 	var sum struct {
 		States      int  `json:"model_states"`
@@ -82,6 +83,7 @@ func main() {
 		sum.Complete = sum.Complete && f.complete
 		if f.wrong != "" {
 			sum.Wrong++
+			fmt.Println("WRONG:")
 			tell(f)
 		}
 	}
@@ -93,7 +95,8 @@ func main() {
 			continue
 		}
 		sum.Found++
-		fmt.Printf("planted: %v: found after %d states and %d steps: %s\n", p, f.states, len(f.trace), f.wrong)
+		fmt.Printf("planted: %v: found after %d states and %d steps\n", p, f.states, len(f.trace))
+		tell(f)
 	}
 	line, err := json.Marshal(sum)
 	if err != nil {
@@ -105,9 +108,10 @@ func main() {
 	}
 }
 
+// tell prints the shortest way to what is wrong.
 func tell(f found) {
-	fmt.Println("WRONG:", f.wrong)
 	for _, s := range f.trace {
 		fmt.Println("  ", s)
 	}
+	fmt.Println("   =>", f.wrong)
 }

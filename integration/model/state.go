@@ -72,6 +72,8 @@ type worker struct {
 	fate   fate
 	tries  [mostTries]attempt // keeping.tries, the oldest first
 
+	switched bool // the row's OwnerSwitches have changed since it knew the row
+
 	// For the invariants only.
 	rightful bool // nobody has been made owner since this tenure was
 	robbed   bool // somebody was, by an action that robs
@@ -178,6 +180,7 @@ func (w *worker) pack(b *word) {
 	b.put(uint8(w.fate), 2)
 	b.flag(w.rightful)
 	b.flag(w.robbed)
+	b.flag(w.switched)
 	w.pend.pack(b)
 	for i := range w.tries {
 		w.tries[i].pack(b)
@@ -190,7 +193,7 @@ func (w *worker) unpack(b *word) {
 	w.wish = wish(b.get(2))
 	w.asked, w.unsure = b.is(), b.is()
 	w.fate = fate(b.get(2))
-	w.rightful, w.robbed = b.is(), b.is()
+	w.rightful, w.robbed, w.switched = b.is(), b.is(), b.is()
 	w.pend.unpack(b)
 	for i := range w.tries {
 		w.tries[i].unpack(b)

@@ -45,6 +45,9 @@ type step struct {
 // String is the step in words.
 func (p step) String() string {
 	who := name(p.who)
+	if p.who == nobody {
+		who = "a leader"
+	}
 	switch p.op {
 	case tick:
 		return "time passes: half a lease duration"

@@ -49,12 +49,12 @@ func (m *model) apply(s *state, r *request) string {
 		if r.ckOwner != nobody {
 			next = s.owner
 		}
-		s.own(next)
+		m.own(s, next)
 	case take, assign:
 		if r.robs {
 			s.rob()
 		}
-		s.own(r.val)
+		m.own(s, r.val)
 	case ask:
 		s.owner, s.ckOwner, s.handing = r.val, s.owner, 0
 		s.doom()
@@ -100,10 +100,13 @@ func (m *model) judge(s *state, r *request) string {
 }
 
 // own makes next the owner: all tenures until now are former ones.
-func (s *state) own(next uint8) {
+func (m *model) own(s *state, next uint8) {
+	switched := s.owner != nobody && s.owner != next || s.ckOwner == next && next != nobody
 	s.owner, s.ckOwner, s.handing = next, nobody, 0
 	for i := range s.w {
-		s.w[i].rightful = false
+		w := &s.w[i]
+		w.rightful = false
+		w.switched = w.mode == held && (w.switched || switched && m.fault != switchUnseen)
 	}
 	s.j.rightful = false
 	for i := range s.net {
@@ -148,21 +151,28 @@ func (m *model) overtake(s *state) {
 	s.j.lag = min(s.j.lag+1, 2)
 }
 
-// doom finds the tenures of which no attempt can have made the row what it is: they are over, whenever they learn of it.
+// doom finds the tenures that cannot take the row for their own any more: they are over, whenever they learn of it.
 func (s *state) doom() {
 	for i := range s.w {
-		w := &s.w[i]
-		if w.mode != held || w.lag == 0 || w.fate == applied && w.pend.kind != none && s.wrote(uint8(i+1), w.pend) {
-			continue
-		}
-		over := true
-		for _, t := range w.tries {
-			over = over && !(t.kind != none && s.wrote(uint8(i+1), t))
-		}
-		if over {
+		if w := &s.w[i]; w.mode == held && w.lag > 0 && !s.hopes(uint8(i+1)) {
 			w.doom()
 		}
 	}
+}
+
+// hopes reports whether a tenure that is one behind the counter may find that the row is what an attempt of its own has
+// made of it: one that it remembers or waits for, or one that it has yet to send, which will be refused.
+func (s *state) hopes(me uint8) bool {
+	w := &s.w[me-1]
+	if w.pend.kind != none && s.wrote(me, w.pend) || w.wish != wishRelease && s.wrote(me, attempt{kind: renew, val: w.known}) {
+		return true
+	}
+	for _, t := range w.tries {
+		if t.kind != none && s.wrote(me, t) {
+			return true
+		}
+	}
+	return false
 }
 
 // doom keeps of a tenure what still matters: whether it might give a record to its processor that is another's now.
@@ -179,7 +189,7 @@ func (s *state) wrote(me uint8, t attempt) bool {
 	if t.kind == release {
 		return s.owner == t.val && s.ckOwner == nobody
 	}
-	return s.holder() == me && s.checkpoint == t.val
+	return s.holder() == me && s.checkpoint == t.val && !s.w[me-1].switched
 }
 
 // tenure is the tenure that a worker of this library has, nil if none.

@@ -14,7 +14,7 @@ func (m *model) applied(s *state, me uint8, t attempt) {
 		w.age = 0
 	}
 	w.pend, w.fate, w.tries = attempt{}, underWay, [mostTries]attempt{}
-	w.rightful, w.robbed = true, false
+	w.rightful, w.robbed, w.switched = true, false, false
 	w.read(s, me)
 	if w.wish == wishSave && w.known >= w.pos {
 		w.wish = noWish
