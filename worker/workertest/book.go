@@ -113,7 +113,7 @@ func (b *book) event(e event) {
 	b.events = append(b.events, e)
 }
 
-// note, noteShard and event0 note what happens to a process, to its part of a shard, and to all, or to some shards.
+// note, noteShard and happens note what happens to a process, to its part of a shard, and to shards, or to all.
 func (b *book) note(p *Process, text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -126,7 +126,7 @@ func (b *book) noteShard(p *Process, shard, text string) {
 	b.event(event{p: p, shard: shard, about: aboutShard, text: "the shard " + text})
 }
 
-func (b *book) event0(text string, shards ...string) {
+func (b *book) happens(text string, shards ...string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(shards) == 0 {

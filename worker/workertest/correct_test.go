@@ -112,3 +112,57 @@ func TestRecordsThatAreDroppedHaveNoEffect(t *testing.T) {
 		return b.Checkpoint(ctx)
 	}))
 }
+
+// A fault that never happens tests nothing. In 64 histories the rarest happens some 14 times.
+func TestEveryFaultHappens(t *testing.T) {
+	r := workertest.Examine(t, workertest.Options{Histories: 64}, careful)
+	for _, name := range []string{
+		"crashes", "pauses", "stops", "cut-offs", "splits", "merges", "hand-overs", "lost leases", "restarts of a shard",
+		"redeliveries after an error", "failed calls", "lost answers of calls", "requests that arrived late", "slow calls",
+		"failed reads", "failed table calls", "lost answers of the table", "slow table calls",
+	} {
+		if r.Faults[name] == 0 {
+			t.Errorf("no %s in %s", name, r)
+		}
+	}
+	if len(r.Problems) > 0 || r.Histories != 64 || r.Records != 64*200 {
+		t.Error(r)
+	}
+	sum := 0
+	for _, cause := range []string{"crash", "lost lease", "hand-over", "restart", "retry", "late request"} {
+		if r.Repeats[cause] == 0 {
+			t.Errorf("no repeat after: %s", cause)
+		}
+		sum += r.Repeats[cause]
+	}
+	if sum != r.Repeated {
+		t.Errorf("%d repeats by cause, %d in all", sum, r.Repeated)
+	}
+}
+
+func TestASeedGivesTheSameHistory(t *testing.T) {
+	o := workertest.Options{Seed: 3, Histories: 1}
+	first := workertest.Examine(t, o, faulty[0].start)
+	again := workertest.Examine(t, o, faulty[0].start)
+	if len(first.Problems) == 0 || len(again.Problems) == 0 || first.Problems[0].Kind != again.Problems[0].Kind || first.Problems[0].Record != again.Problems[0].Record {
+		t.Errorf("first\n%s\nthen\n%s", first, again)
+	}
+}
+
+// What is shared outlives processes, not histories, and is closed at the end.
+func TestSharedLivesAsLongAsAHistory(t *testing.T) {
+	made, closed := 0, 0
+	starts := 0
+	workertest.Run(t, workertest.Options{Histories: 3}, func(p *workertest.Process) worker.Config {
+		starts++
+		workertest.Shared(p, func() *closer { made++; return &closer{&closed} })
+		return careful(p)
+	})
+	if made != 3 || closed != 3 || starts <= 6 {
+		t.Errorf("made %d and closed %d times over %d starts, want 3 of each over more", made, closed, starts)
+	}
+}
+
+type closer struct{ closed *int }
+
+func (c *closer) Close() error { *c.closed++; return nil }

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,9 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/memory"
-	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 	"github.com/shoal-stream/shoal/worker/memstream"
 )
@@ -60,6 +56,10 @@ func newHistory(o Options, seed uint64, start func(*Process) worker.Config) *his
 }
 
 func (h *history) failed() bool { return len(h.book.problems) > 0 }
+
+func (h *history) stuck() bool {
+	return slices.ContainsFunc(h.book.problems, func(p Problem) bool { return p.Kind == "stuck" })
+}
 
 // playIn plays the history in a bubble of its own. A bubble that cannot end, because goroutines are left in it, panics;
 // by then they have been reported.
@@ -129,7 +129,7 @@ const quiet = 10 * time.Minute
 
 // end lets the fleet come to the end of all shards that have records.
 func (h *history) end() {
-	h.book.event0("no more trouble from here on")
+	h.book.happens("no more trouble from here on")
 	h.trouble.Store(false)
 	if h.pick(0) == nil {
 		h.join("")
@@ -152,7 +152,7 @@ func (h *history) join(id string) {
 	h.lives[id]++
 	name := id
 	if n := h.lives[id]; n > 1 {
-		name = fmt.Sprintf("%s (%s)", id, ordinal(n))
+		name = fmt.Sprintf("%s (start %d)", id, n)
 	}
 	p := &Process{
 		h: h, id: id, name: name, died: make(chan struct{}), ended: make(chan struct{}), counters: map[string]uint64{},
@@ -260,206 +260,4 @@ func (h *history) pick(arg uint64) *Process {
 
 func (h *history) remove(p *Process) {
 	h.live = slices.DeleteFunc(h.live, func(q *Process) bool { return p == q })
-}
-
-// open are the shards that take records, by their ranges.
-func (h *history) open() []record.Shard {
-	shards, _, err := h.stream.Shards(context.Background(), record.Latest)
-	if err != nil {
-		panic("workertest: " + err.Error()) // only processes meet trouble
-	}
-	slices.SortFunc(shards, func(a, b record.Shard) int { return a.Range.Start.Compare(b.Range.Start) })
-	return shards
-}
-
-func (h *history) split(s record.Shard) {
-	at := record.HashKey{Hi: s.Range.Start.Hi/2 + s.Range.End.Hi/2, Lo: 1}
-	lower, upper, err := h.stream.Split(s.ID, at)
-	if err != nil {
-		panic("workertest: " + err.Error())
-	}
-	h.book.event0(fmt.Sprintf("%s is split into %s and %s", s.ID, lower, upper), s.ID, lower, upper)
-}
-
-func (h *history) merge(arg uint64) {
-	open := h.open()
-	if len(open) < 2 {
-		return
-	}
-	i := int(arg % uint64(len(open)-1))
-	child, err := h.stream.Merge(open[i].ID, open[i+1].ID)
-	if err != nil {
-		panic("workertest: " + err.Error())
-	}
-	h.count("merges")
-	h.book.event0(fmt.Sprintf("%s and %s are merged into %s", open[i].ID, open[i+1].ID, child), open[i].ID, open[i+1].ID, child)
-}
-
-// puts stores the next n records.
-func (h *history) puts(n int) {
-	var group []Record
-	var in record.Shard
-	for range n {
-		r := h.o.Record(h.put)
-		h.put++
-		r.ID = cmp.Or(r.ID, string(r.Data))
-		if !h.o.Aggregated {
-			h.store1(r)
-			continue
-		}
-		hash := record.HashOf(r.Key)
-		if len(group) > 0 && (len(group) == 6 || !in.Range.Contains(hash)) {
-			h.storeGroup(group)
-			group = nil
-		}
-		if len(group) == 0 {
-			in = h.open()[slices.IndexFunc(h.open(), func(s record.Shard) bool { return s.Range.Contains(hash) })]
-		}
-		group = append(group, r)
-	}
-	h.storeGroup(group)
-}
-
-// store1 stores a record as it is.
-func (h *history) store1(r Record) {
-	shard, seq, err := h.stream.Put(r.Key, r.Data)
-	if err != nil {
-		h.refuse(err)
-		return
-	}
-	h.book.put(r, shard, record.At(seq, 0))
-}
-
-// storeGroup stores records of one shard in an aggregate.
-func (h *history) storeGroup(group []Record) {
-	if len(group) < 2 {
-		for _, r := range group {
-			h.store1(r)
-		}
-		return
-	}
-	var a record.Aggregate
-	for _, r := range group {
-		a.Add(&record.Record{PartitionKey: r.Key, Data: r.Data})
-	}
-	h.count("aggregates")
-	shard, seq, err := h.stream.PutTo(record.HashOf(group[0].Key), group[0].Key, a.Encode())
-	if err != nil {
-		h.refuse(err)
-		return
-	}
-	for i, r := range group {
-		h.book.put(r, shard, record.At(seq, uint64(i)))
-	}
-}
-
-func (h *history) refuse(err error) {
-	h.book.problem(Problem{Kind: "records", Count: 1, Text: "  " + err.Error()})
-	h.broken = true
-}
-
-// tableCall and streamCall are what calls of table and stream meet.
-func (h *history) tableCall(ctx context.Context, op, key string) (apply bool, err error) {
-	p, _ := ctx.Value(processKey{}).(*Process)
-	if p == nil {
-		return true, nil
-	}
-	p.gate()
-	if op == memory.OpRenew {
-		p.reach(inWrite)
-		defer func() {
-			if err == nil {
-				p.reach(afterWrite)
-			}
-		}()
-	}
-	dice := p.dice(op, key)
-	d := time.Duration(1+dice.IntN(10)) * time.Millisecond
-	trouble := h.trouble.Load()
-	if trouble && h.plan.slowTable && dice.IntN(30) == 0 {
-		h.count("slow table calls")
-		d = time.Duration(dice.IntN(6000)) * time.Millisecond
-	}
-	if err := p.wait(ctx, d); err != nil {
-		return dice.IntN(2) == 0, err // the request was on its way
-	}
-	switch {
-	case p.isCut():
-		return false, errCut
-	case trouble && h.plan.brokenTable && dice.IntN(15) == 0:
-		if apply := dice.IntN(3) > 0; apply {
-			h.count("lost answers of the table")
-			return true, errNoAnswer
-		}
-		h.count("failed table calls")
-		return false, lease.ErrThrottled
-	}
-	return true, nil
-}
-
-func (h *history) streamCall(ctx context.Context, c memstream.Call) error {
-	p, _ := ctx.Value(processKey{}).(*Process)
-	if p == nil {
-		return nil
-	}
-	p.gate()
-	dice := p.dice(c.Op, c.Shard)
-	if err := p.wait(ctx, time.Duration(1+dice.IntN(20))*time.Millisecond); err != nil {
-		return err
-	}
-	switch {
-	case p.isCut():
-		return errCut
-	case h.trouble.Load() && h.plan.brokenStream && dice.IntN(15) == 0:
-		h.count("failed reads")
-		if dice.IntN(2) == 0 {
-			return worker.ErrThrottled
-		}
-		return errNoAnswer
-	}
-	return nil
-}
-
-// apply runs what a call does.
-func (h *history) apply(p *Process, begun time.Time, late bool, apply func() []string) {
-	h.applying <- struct{}{}
-	defer func() { <-h.applying }()
-	h.book.effects(p, begun, late, apply())
-}
-
-// perhapsLater is for a call whose caller has gone, or was told that the connection broke: it arrives later, or never.
-func (h *history) perhapsLater(p *Process, dice *rand.Rand, begun time.Time, apply func() []string) {
-	if !h.plan.lateRequests || !h.trouble.Load() || dice.IntN(3) == 0 {
-		return
-	}
-	h.mu.Lock()
-	h.late++
-	h.mu.Unlock()
-	h.count("requests that arrived late")
-	time.AfterFunc(time.Duration(1+dice.IntN(8000))*time.Millisecond, func() {
-		h.apply(p, begun, true, apply)
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.late--
-	})
-}
-
-// pending is how many requests are still to arrive.
-func (h *history) pending() int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.late
-}
-
-// count counts a fault.
-func (h *history) count(name string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.faults[name]++
-}
-
-func (h *history) counts() map[string]int {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return maps.Clone(h.faults)
 }

@@ -352,5 +352,3 @@ func (p *Process) configure(c worker.Config) worker.Config {
 
 // String names the process for people.
 func (p *Process) String() string { return p.name }
-
-func ordinal(n int) string { return fmt.Sprintf("start %d", n) }
