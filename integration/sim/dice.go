@@ -20,6 +20,13 @@ func newDice(seed, actor uint64) *dice {
 	return d
 }
 
+// restart makes the source go on as another actor's.
+func (d *dice) restart(seed, actor uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.r.Seed(seed, actor)
+}
+
 func (d *dice) uint64() uint64 {
 	d.mu.Lock()
 	defer d.mu.Unlock()

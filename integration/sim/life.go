@@ -26,6 +26,7 @@ type life struct {
 	ended  chan struct{} // closed when Run has returned
 
 	mu       sync.Mutex // guards what follows
+	java     bool
 	dead     bool
 	stopping bool
 	cut      map[dest]cutting

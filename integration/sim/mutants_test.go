@@ -83,7 +83,7 @@ func search(t *testing.T, f mutant.Fault) finding {
 func hunt(t *testing.T, f mutant.Fault, from uint64) (seeds int, v *Violation) {
 	for n := range *within {
 		mutant.Plant(f)
-		o := options(from + uint64(n))
+		o := options(t, from+uint64(n))
 		o.Strict = true
 		if r := Run(t, o); len(r.Violations) > 0 {
 			return n + 1, &r.Violations[0]

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/shoal-stream/shoal/integration/invariant"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -51,6 +52,7 @@ var hourly = map[string]float64{
 // A plan is what a seed makes of a run.
 type plan struct {
 	on          map[string]bool
+	java        string // which workers of Java take part, as an invariant.Start says, "" if none
 	workers     int
 	shards      int // at the start, of each stream
 	streams     int
@@ -64,10 +66,16 @@ type plan struct {
 	latency     float64       // share of the reads that take time
 	work        time.Duration // the most that a batch takes, without trouble
 	deadLetters bool          // poison records are given to a dead-letter function
+	skip        []Plays       // what is left out of the script
+}
+
+// skips reports whether the script leaves its n-th play out.
+func (p *plan) skips(n int) bool {
+	return slices.ContainsFunc(p.skip, func(s Plays) bool { return s.From <= n && n < s.To })
 }
 
 func makePlan(o Options, d *dice) plan {
-	p := plan{on: map[string]bool{}, lease: 10 * time.Second, faults: o.Faults}
+	p := plan{on: map[string]bool{}, lease: 10 * time.Second, faults: o.Faults, skip: o.Skip}
 	names := slices.Clone(Faults)
 	shuffle(d, names)
 	for _, name := range names[:len(names)/2] {
@@ -94,6 +102,12 @@ func makePlan(o Options, d *dice) plan {
 	}
 	if o.Shards > 0 {
 		p.shards = o.Shards
+	}
+	if !p.several && !o.Server && o.Seed%3 != 0 {
+		p.java = []string{invariant.ActorJava3, invariant.ActorJava2}[o.Seed%3-1]
+		for _, name := range []string{TableLoss, RowLoss, Twin, Streams} { // Java has no answer to these
+			delete(p.on, name)
+		}
 	}
 	p.traffic = d.between(500*time.Millisecond, 6*time.Second)
 	p.start = record.TrimHorizon

@@ -16,8 +16,16 @@ type drive struct {
 	name string
 	next time.Time
 	mean time.Duration
+	pace *dice
 	play func()
 }
+
+// Actors whose dice the script throws: pacing plus the number of a drive, scripted plus the number of a play. So a play is
+// the same whatever was left out before it.
+const (
+	pacing   = 1 << 40
+	scripted = 1 << 41
+)
 
 // script is the whole run: faults for a while, then quiet until all is done, then a clean stop of everybody.
 func (w *world) script() {
@@ -47,19 +55,24 @@ func (w *world) play() {
 		}
 	}
 	drives = append(drives, &drive{name: "put", mean: w.plan.traffic, play: w.playPut})
-	for _, d := range drives {
-		d.next = time.Now().Add(w.dice.exponential(d.mean))
+	for i, d := range drives {
+		d.pace = newDice(w.seed, pacing+uint64(i))
+		d.next = time.Now().Add(d.pace.exponential(d.mean))
 	}
-	for end := w.started.Add(w.plan.faults); ; {
+	for end, n := w.started.Add(w.plan.faults), 1; ; n++ {
 		first := slices.MinFunc(drives, func(a, b *drive) int { return a.next.Compare(b.next) })
 		if first.next.After(end) {
 			time.Sleep(time.Until(end))
+			w.plays = n - 1
 			return
 		}
 		time.Sleep(time.Until(first.next))
 		synctest.Wait() // whoever has something to do at this moment has done it
-		first.play()
-		first.next = time.Now().Add(w.dice.exponential(first.mean))
+		w.dice.restart(w.seed, scripted+uint64(n))
+		if !w.plan.skips(n) {
+			first.play()
+		}
+		first.next = time.Now().Add(first.pace.exponential(first.mean))
 	}
 }
 
@@ -398,6 +411,13 @@ func (w *world) quieten() {
 		l.cut = map[dest]cutting{}
 		l.mu.Unlock()
 		l.gate.open()
+	}
+	w.noJava = true // Java's own orphans are not Shoal's: a leader of Java may take minutes, or give leases to the dead
+	for _, l := range lives {
+		if l.java && l.healthy() {
+			l.stop()
+			<-l.ended
+		}
 	}
 	for len(w.healthy()) < 2 {
 		w.start(w.newName())

@@ -37,6 +37,8 @@ type Options struct {
 	Faults time.Duration
 	// Off are names of faults that are switched off whatever the seed says.
 	Off []string
+	// Skip are plays of the script that are left out; all else of the script stays as the seed has it.
+	Skip []Plays
 	// Workers and Shards, if not 0, replace what the seed says.
 	Workers, Shards int
 	// Server runs layer 2: the table and the streams are localstream's, on a disk whose power is cut, over the AWS SDK.
@@ -46,6 +48,10 @@ type Options struct {
 	// Journal has the workers log, for the trace.
 	Journal bool
 }
+
+// Plays are what the script plays, a fault or records that are put, from the From-th to the one before the To-th; the first
+// has the number 1.
+type Plays struct{ From, To int }
 
 // A Violation is a guarantee that did not hold.
 type Violation struct {
@@ -94,7 +100,9 @@ type Result struct {
 	Start      time.Time      // of the run, in its own time
 	Events     []invariant.Event
 	Summary    string // of the plan
+	Plays      int    // of the script
 
+	options Options
 	journal []journalLine
 }
 
@@ -102,9 +110,10 @@ type Result struct {
 func Run(t *testing.T, o Options) (r Result) {
 	t.Helper()
 	if o.Faults == 0 {
-		o.Faults = 20 * time.Minute
+		o.Faults = defaultFaults
 	}
 	defer func() {
+		r.options = o
 		if p := recover(); p != nil { // a goroutine that never ended, or a panic of the code under test
 			r.Seed = o.Seed
 			r.Violations = append(r.Violations, Violation{Invariant: "I13", What: fmt.Sprint(p)})
@@ -123,13 +132,13 @@ func Run(t *testing.T, o Options) (r Result) {
 
 func (w *world) result() Result {
 	events := w.log.Events()
-	r := Result{Seed: w.seed, Hash: hash(events, w.started), Start: w.started, Events: events, Reached: w.reached, Met: w.met}
+	r := Result{Seed: w.seed, Hash: hash(events, w.started), Start: w.started, Events: events, Reached: w.reached, Met: w.met, Plays: w.plays}
 	for _, name := range Faults {
 		if w.plan.on[name] {
 			r.On = append(r.On, name)
 		}
 	}
-	r.Summary = fmt.Sprintf("%d workers, %d streams of %d shards, faults for %v: %v", w.plan.workers, w.plan.streams, w.plan.shards, w.plan.faults, r.On)
+	r.Summary = fmt.Sprintf("%d workers%s, %d streams of %d shards, faults for %v: %v", w.plan.workers, with(w.plan.java), w.plan.streams, w.plan.shards, w.plan.faults, r.On)
 	if w.journal != nil {
 		r.journal = w.journal.lines
 	}
@@ -158,11 +167,19 @@ func (w *world) result() Result {
 	return r
 }
 
+// with says which workers of Java a fleet has.
+func with(java string) string {
+	if java == "" {
+		return ""
+	}
+	return ", some of " + java
+}
+
 // rules are what is promised in this run.
 func (w *world) rules() invariant.Rules {
 	on := w.plan.on
 	r := invariant.Rules{
-		Lease: w.plan.lease, Start: w.plan.start, Robbing: on[Twin] || on[RowLoss] || on[TableLoss], Twins: on[Twin], MidCall: on[Midcall],
+		Lease: w.plan.lease, Start: w.plan.start, Robbing: w.plan.java == invariant.ActorJava2 || on[Twin] || on[RowLoss] || on[TableLoss], Twins: on[Twin], MidCall: on[Midcall],
 		TableFaults: true, StreamsLeave: on[Streams], Unacknowledged: w.local != nil, Complete: true,
 		Orphan: 2 * time.Minute, Drain: 25 * time.Second,
 	}
@@ -174,8 +191,8 @@ func (w *world) rules() invariant.Rules {
 
 // Line is the one line of a violation: all that is needed to see it again.
 func (r *Result) Line(v Violation) string {
-	return fmt.Sprintf("seed=%d commit=%s go=%s layer=1 invariant=%s at=%v: %s; replay: go test ./integration/sim -run TestSeed -seed %d",
-		r.Seed, commit(), runtime.Version(), v.Invariant, v.At.Round(time.Millisecond), v.What, r.Seed)
+	return fmt.Sprintf("seed=%d commit=%s go=%s layer=%d invariant=%s at=%v: %s; replay: go test ./integration/sim %s",
+		r.Seed, commit(), runtime.Version(), r.options.layer(), v.Invariant, v.At.Round(time.Millisecond), v.What, r.options.Flags())
 }
 
 // Missed are the situations that no run has reached.

@@ -7,29 +7,43 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/shoal-stream/shoal/integration/sim/overlay/bubble"
 )
 
 var (
 	oneSeed = flag.Uint64("seed", 0, "run this seed alone, and tell what happened (-v, -trace)")
 	seeds   = flag.String("seeds", "1:24", "the seeds to run: first:count")
 	hours   = flag.Float64("hours", 0, "stop once so many fleet-hours were simulated")
-	minutes = flag.Int("minutes", 20, "minutes of faults in each seed")
+	faults  = flag.Duration("faults", defaultFaults, "for how `long` each seed has faults")
+	off     = flag.String("off", "", "`names` of faults that are off whatever the seed says, with commas between")
+	skip    = flag.String("skip", "", "`plays` of the script that are left out, as 3,7-12")
+	workers = flag.Int("workers", 0, "`number` of workers, in place of what the seed says")
+	shards  = flag.Int("shards", 0, "`number` of shards, in place of what the seed says")
+	strict  = flag.Bool("strict", false, "hold it against a worker that it takes a lease which it could have trusted still")
+	shrink  = flag.Int("shrink", 0, "look for a smaller run that violates what -seed violates, in so `many` runs")
 	trace   = flag.String("trace", "", "a `file` for the trace of -seed; of -seeds, with the seed at its end, for each that violates something")
 	perSeed = flag.Bool("each", false, "print the hash of each seed")
 	layer   = flag.Int("layer", 1, "1: table and streams in memory; 2: localstream over the AWS SDK")
 	blind   = flag.Bool("blind", false, "do not ask that every rare situation was reached")
 )
 
-// TestSeed replays the seed of -seed.
+// TestSeed replays the seed of -seed. It builds itself anew with the runtime of ./overlay, in which a run repeats exactly.
 func TestSeed(t *testing.T) {
 	if *oneSeed == 0 {
 		*oneSeed = 1
+	} else if !bubble.Exact() {
+		exactly(t)
+		return
 	}
 	began := time.Now()
-	r := Run(t, options(*oneSeed))
+	r := Run(t, options(t, *oneSeed))
 	if *trace != "" {
 		dump(t, &r, *trace)
 	} else if testing.Verbose() {
@@ -38,6 +52,44 @@ func TestSeed(t *testing.T) {
 	fmt.Printf("trace %016x of seed %d, layer %d\n", r.Hash, r.Seed, *layer)
 	fmt.Printf("seed %d hash %016x %s: %v in %v\n", r.Seed, r.Hash, r.Summary, r.Totals, time.Since(began).Round(time.Millisecond))
 	report(t, &r)
+	if *shrink > 0 && len(r.Violations) > 0 {
+		smaller(t, &r)
+	}
+}
+
+// exactly has ./overlay build this test and run it once with the same flags.
+func exactly(t *testing.T) {
+	var args []string
+	flag.Visit(func(f *flag.Flag) {
+		if f.Name != "seed" && !strings.HasPrefix(f.Name, "test.") || f.Name == "test.v" {
+			args = append(args, fmt.Sprintf("-%s=%v", f.Name, f.Value))
+		}
+	})
+	tags := ""
+	if os.Getenv("FAULT") != "" {
+		tags = "mutants"
+	}
+	cmd := exec.CommandContext(t.Context(), "go", "run", "./overlay", "-once", "-tags", tags, "-run", "TestSeed$", "-first", fmt.Sprint(*oneSeed),
+		"-args", strings.Join(args, " "), ".")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		t.Errorf("the seed, run exactly: %v", err)
+	}
+}
+
+// smaller looks for a smaller run that violates what r violates first, and says how to run it.
+func smaller(t *testing.T, r *Result) {
+	runs := 0
+	best := Shrink(r.options, r.On, *shrink, func(o Options) (bool, int) {
+		runtime.GC()
+		o.Journal = false
+		s := Run(t, o)
+		if runs++; runs%20 == 0 {
+			fmt.Printf("%d runs: %s\n", runs, o.Flags())
+		}
+		return slices.ContainsFunc(s.Violations, func(v Violation) bool { return v.Invariant == r.Violations[0].Invariant }), s.Plays
+	})
+	fmt.Printf("%d plays at first; after %d runs: go test ./integration/sim %s\n", r.Plays, runs, best.Flags())
 }
 
 // dump writes the trace of a run into a file.
@@ -53,8 +105,19 @@ func dump(t *testing.T, r *Result, path string) {
 	}
 }
 
-func options(seed uint64) Options {
-	return Options{Seed: seed, Faults: time.Duration(*minutes) * time.Minute, Server: *layer == 2, Journal: *trace != "" || testing.Verbose()}
+// options are those of the flags.
+func options(t *testing.T, seed uint64) Options {
+	t.Helper()
+	plays, err := parsePlays(*skip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := Options{Seed: seed, Faults: *faults, Server: *layer == 2, Journal: *trace != "" || testing.Verbose(),
+		Skip: plays, Workers: *workers, Shards: *shards, Strict: *strict}
+	if *off != "" {
+		o.Off = strings.Split(*off, ",")
+	}
+	return o
 }
 
 func report(t *testing.T, r *Result) {
@@ -86,7 +149,7 @@ func TestSeeds(t *testing.T) {
 			break
 		}
 		runtime.GC() // not within a run: it has its say in the order of things
-		r := Run(t, options(seed))
+		r := Run(t, options(t, seed))
 		sum.Add(r.Totals)
 		for s, n := range r.Reached {
 			reached[s] += n

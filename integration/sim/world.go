@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/shoal-stream/shoal/integration/invariant"
+	"github.com/shoal-stream/shoal/integration/sim/javalike"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/metrics"
 	"github.com/shoal-stream/shoal/record"
@@ -27,7 +28,9 @@ type world struct {
 	strict  bool
 	journal *journal       // nil if nobody asked for it
 	under   sync.WaitGroup // what is under way behind its sender's back
+	noJava  bool           // only workers of Shoal start from now on
 	quit    chan struct{}  // closed at the end of the run
+	plays   int            // of the script
 
 	tableMu    chan struct{} // has room for one: makes writes of the table one at a time, so that what follows tells whose it is
 	writer     request
@@ -270,6 +273,11 @@ func (w *world) start(name string) *life {
 	if w.journal != nil {
 		cfg.Logger = zap.New(w.journal.of(l))
 	}
+	if w.plan.java != "" && !w.noJava && l.dice.chance(0.5) {
+		w.startJava(l)
+		return l
+	}
+	cfg.Compatible2X = w.plan.java == invariant.ActorJava2
 	made, err := worker.New(cfg)
 	if err != nil {
 		panic(err)
@@ -357,4 +365,41 @@ func (w *world) lag() map[string]int {
 		defer w.mu.Unlock()
 		return w.read[stream]
 	})
+}
+
+// startJava begins a life of a worker as Java's.
+func (w *world) startJava(l *life) {
+	made := javalike.New3X
+	if w.plan.java == invariant.ActorJava2 {
+		made = javalike.New2X
+	}
+	l.java = true
+	j := made(javalike.Config{
+		ID: l.name, Life: l.id, Store: table{l}, Streams: map[string]worker.Stream{"": tap{l, w.streams[0]}}, Start: w.plan.start,
+		Duration: w.plan.lease, Clock: l.clock.clock(), Log: func(e invariant.Event) { l.log(e) }, Tenure: w.nextTenure,
+		Process: func(ctx context.Context, records []record.Record) error {
+			l.enter("ProcessRecords")
+			if l.isDead() {
+				return errDead
+			}
+			if w.plan.work > 0 {
+				l.wait(ctx, l.dice.upTo(w.plan.work))
+			}
+			if w.trouble() && l.dice.chance(0.02) {
+				return errApplication
+			}
+			return nil
+		},
+	})
+	ctx, cancel := context.WithCancel(background)
+	l.cancel = cancel
+	w.mu.Lock()
+	w.lives = append(w.lives, l)
+	w.mu.Unlock()
+	l.log(invariant.Event{Kind: invariant.Start, Note: j.Actor()})
+	go func() {
+		defer close(l.ended)
+		j.Run(ctx)
+		l.log(invariant.Event{Kind: invariant.Ended})
+	}()
 }

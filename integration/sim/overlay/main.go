@@ -15,6 +15,10 @@
 // builds the test binary of a package so, runs one test with each of some seeds twice, in fresh processes, and compares
 // the lines "trace …" that it prints. The last line of the output is one JSON object: {"runs":25,"equal":25}.
 //
+//	go run ./integration/sim/overlay -once -run TestSeed -first 7 ./integration/sim
+//
+// builds it in the same way, runs one test with one seed, and prints what that prints.
+//
 // Exit status: 0 if all is well, 1 if a run failed or did not repeat, 2 for bad usage or where nothing could be built.
 package main
 
@@ -34,18 +38,28 @@ import (
 func main() {
 	var r replay
 	again := flag.Bool("replay", false, "check that the tests of a package repeat, in place of writing the overlay")
+	once := flag.Bool("once", false, "run the tests of a package once with the seed of -first, in place of writing the overlay")
 	flag.StringVar(&r.test, "run", ".", "`regexp` of the tests to replay")
 	flag.Uint64Var(&r.first, "first", 1, "the first `seed`")
 	flag.IntVar(&r.runs, "runs", 25, "`number` of seeds")
 	flag.IntVar(&r.lanes, "lanes", runtime.NumCPU(), "`number` of processes at a time")
+	flag.StringVar(&r.tags, "tags", "", "more build `tags`, with commas between")
 	flag.StringVar(&r.args, "args", "", "more `arguments` for the test binary, separated by spaces")
 	flag.Parse()
 	if flag.NArg() != 1 || r.runs < 1 || r.lanes < 1 || r.first < 1 {
-		fmt.Fprintln(os.Stderr, "overlay: want one folder, or -replay with one package, at least one run and lane, and a seed of at least 1; see -h")
+		fmt.Fprintln(os.Stderr, "overlay: want one folder, or -replay or -once with one package, at least one run and lane, and a seed of at least 1; see -h")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	r.pkg, r.out = flag.Arg(0), os.Stdout
+	if *once {
+		if err := r.once(ctx); err != nil {
+			fmt.Fprintf(os.Stderr, "overlay: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if !*again {
 		path, err := install(ctx, flag.Arg(0))
 		if err != nil {
@@ -55,8 +69,6 @@ func main() {
 		fmt.Println(path)
 		return
 	}
-	r.pkg = flag.Arg(0)
-	r.out = os.Stdout
 	ok, err := r.check(ctx)
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "overlay: %v\n", err)
@@ -83,13 +95,13 @@ func install(ctx context.Context, out string) (string, error) {
 }
 
 // build makes the test binary of a package with the overlay, in the folder tmp.
-func build(ctx context.Context, tmp, pkg string) (string, error) {
+func build(ctx context.Context, tmp, pkg, tags string) (string, error) {
 	overlay, err := install(ctx, filepath.Join(tmp, "overlay"))
 	if err != nil {
 		return "", err
 	}
 	binary := filepath.Join(tmp, "replay.test")
-	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-tags", "detsim", "-c", "-o", binary, pkg)
+	cmd := exec.CommandContext(ctx, "go", "test", "-overlay", overlay, "-tags", "detsim,"+tags, "-c", "-o", binary, pkg)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s with the overlay: %w\n%s", pkg, err, out)
 	}

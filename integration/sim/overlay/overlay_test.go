@@ -36,7 +36,7 @@ func TestATextThatIsNotThereOnceIsNamedWithTheVersionOfGo(t *testing.T) {
 // The whole way: this Go's runtime is patched and built, and a program that leaves everything to chance does the same
 // in three processes with one seed, and something else with another.
 func TestABubbleRepeatsFromItsSeed(t *testing.T) {
-	binary, err := build(t.Context(), t.TempDir(), "./canary")
+	binary, err := build(t.Context(), t.TempDir(), "./canary", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,10 +17,10 @@ import (
 
 // A replay is a check that seeds repeat.
 type replay struct {
-	pkg, test, args string
-	first           uint64
-	runs, lanes     int
-	out             io.Writer
+	pkg, tags, test, args string
+	first                 uint64
+	runs, lanes           int
+	out                   io.Writer
 }
 
 // runFor bounds one run: the clock does not interrupt goroutines there, so a test that spins cannot end itself.
@@ -28,22 +28,52 @@ const runFor = 5 * time.Minute
 
 // check builds, runs, compares and prints. It reports whether every seed has repeated.
 func (r *replay) check(ctx context.Context) (bool, error) {
+	binary, dir, clean, err := r.prepare(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer clean()
+	return r.compare(func(seed uint64) (string, error) {
+		return runOnce(ctx, binary, dir, r.test, seed, strings.Fields(r.args))
+	})
+}
+
+// once runs the tests with the first seed and prints what they print.
+func (r *replay) once(ctx context.Context) error {
+	binary, dir, clean, err := r.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	defer clean()
+	cmd := command(ctx, binary, dir, r.test, r.first, strings.Fields(r.args))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// prepare makes the test binary of a package, to be run in dir, in a folder that clean removes.
+func (r *replay) prepare(ctx context.Context) (binary, dir string, clean func(), err error) {
 	tmp, err := os.MkdirTemp("", "replay")
 	if err != nil {
-		return false, err
+		return "", "", nil, err
 	}
-	defer os.RemoveAll(tmp)
-	binary, err := build(ctx, tmp, r.pkg)
-	if err != nil {
-		return false, err
+	clean = func() { _ = os.RemoveAll(tmp) }
+	if binary, err = build(ctx, tmp, r.pkg, r.tags); err == nil {
+		var out []byte
+		if out, err = exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", r.pkg).Output(); err == nil {
+			return binary, strings.TrimSpace(string(out)), clean, nil
+		}
+		err = fmt.Errorf("go list %s: %w", r.pkg, err)
 	}
-	dir, err := exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", r.pkg).Output()
-	if err != nil {
-		return false, fmt.Errorf("go list %s: %w", r.pkg, err)
-	}
-	return r.compare(func(seed uint64) (string, error) {
-		return runOnce(ctx, binary, strings.TrimSpace(string(dir)), r.test, seed, strings.Fields(r.args))
-	})
+	clean()
+	return "", "", nil, err
+}
+
+// command is one run of a test with a seed.
+func command(ctx context.Context, binary, dir, test string, seed uint64, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, binary, append([]string{"-test.run", test, "-seed", strconv.FormatUint(seed, 10)}, args...)...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=")
+	return cmd
 }
 
 // compare runs each seed twice with run, which returns its trace, and prints what came of it.
@@ -85,11 +115,7 @@ func (r *replay) compare(run func(seed uint64) (string, error)) (bool, error) {
 func runOnce(ctx context.Context, binary, dir, test string, seed uint64, args []string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, runFor)
 	defer cancel()
-	args = append([]string{"-test.run", test, "-seed", strconv.FormatUint(seed, 10)}, args...)
-	cmd := exec.CommandContext(ctx, binary, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=")
-	out, err := cmd.CombinedOutput()
+	out, err := command(ctx, binary, dir, test, seed, args).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w\n%s", err, last(out, 4<<10))
 	}
