@@ -25,8 +25,9 @@ type Worker struct {
 	over    bool
 }
 
-// stopLimit is how long a worker gets to stop: longer than Shoal's drain and KCL's 30 s.
-const stopLimit = 45 * time.Second
+// stopLimit is how long a worker gets to stop: longer than Shoal's drain, and than a leader of KCL takes, whose lock waits 30 s between two
+// heartbeats.
+const stopLimit = 180 * time.Second
 
 // Go starts a Go worker; args are further flags of goworker. It returns when the worker runs.
 func (f *Fleet) Go(ctx context.Context, name string, args ...string) (*Worker, error) {

@@ -49,13 +49,13 @@ public final class KclWorker {
         new Thread(scheduler, "scheduler").start();
     }
 
-    /** Stops the worker within KCL's own limits. */
+    /** Stops the worker. One that leads takes as long as its lock waits between two heartbeats, 30 s by default, and more. */
     private static synchronized void stop() {
         if (scheduler == null) {
             return;
         }
         try {
-            scheduler.startGracefulShutdown().get(30, TimeUnit.SECONDS);
+            scheduler.startGracefulShutdown().get(150, TimeUnit.SECONDS);
             DeliveryLog.event("stopped", "", "", "");
         } catch (Exception e) {
             System.err.println("KclWorker: stop: " + e);
