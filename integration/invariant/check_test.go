@@ -207,3 +207,11 @@ func TestGoodLogsPass(t *testing.T) {
 		})
 	}
 }
+
+// A worker that is stopped while the table may fail at any time may end with a lease, even in the moment of its stop.
+func TestAnEndWithoutTheTableIsNoViolation(t *testing.T) {
+	s := tell()
+	held(s)
+	s.act(Stop, 1).act(Ended, 1)
+	s.holds(t, Rules{TableFaults: true})
+}

@@ -32,9 +32,12 @@ func (c *checker) disturb(t time.Time) {
 	}
 }
 
+// troubled reports whether the table may fail at any time.
+func (c *checker) troubled() bool { return c.rules.TableFaults && c.quiet.IsZero() }
+
 // calm is since when nothing was done to the fleet, from a moment on.
 func (c *checker) calm(since time.Time) time.Time {
-	if c.rules.TableFaults && c.quiet.IsZero() {
+	if c.troubled() {
 		return c.now
 	}
 	if c.rough.After(since) {
@@ -232,7 +235,7 @@ func (c *checker) ended(l *life, e *Event) {
 	c.drained(l)
 	crashed := l.crashed
 	l.gone = true
-	if crashed || l.java || l.stopped.IsZero() || e.Err != "" || c.calm(l.stopped) != l.stopped {
+	if crashed || l.java || l.stopped.IsZero() || e.Err != "" || c.troubled() || c.calm(l.stopped) != l.stopped {
 		return
 	}
 	for _, s := range c.order {
