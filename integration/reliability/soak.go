@@ -45,11 +45,11 @@ func (r *run) soak(ctx context.Context, long time.Duration, path string) error {
 	s.FirstSeed = freshSeeds + uint64(s.Began.Unix())*1000
 	next := s.FirstSeed
 	for time.Since(r.started) < long && ctx.Err() == nil {
-		one, _, err := r.seeds(ctx, r.fleetBinary(), next, roundSeeds, 0)
+		one, _, err := r.seeds(ctx, r.fleetBinary(), next, roundSeeds)
 		if err != nil {
 			return err
 		}
-		two, _, err := r.seeds(ctx, r.fleetBinary(), next, roundSeeds2, 0, "-layer", "2")
+		two, _, err := r.seeds(ctx, r.fleetBinary(), next, roundSeeds2, "-layer", "2")
 		if err != nil {
 			return err
 		}

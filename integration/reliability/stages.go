@@ -59,15 +59,12 @@ func (f *figures) add(o figures) {
 	f.Missed = slices.DeleteFunc(f.Missed, func(name string) bool { return !slices.Contains(o.Missed, name) })
 }
 
-// seeds runs seeds in all lanes, for hours fleet-hours at most.
-func (r *run) seeds(ctx context.Context, b binary, first uint64, count, hours int, args ...string) (sum figures, held bool, err error) {
+// seeds runs seeds in all lanes.
+func (r *run) seeds(ctx context.Context, b binary, first uint64, count int, args ...string) (sum figures, held bool, err error) {
 	var parts [][]string
 	for i := range lanes {
 		each := count / lanes
 		part := []string{"-test.run", "TestSeeds$", "-blind", "-seeds", fmt.Sprintf("%d:%d", first+uint64(i*each), each)}
-		if hours > 0 {
-			part = append(part, "-hours", strconv.Itoa(max(1, hours/lanes)))
-		}
 		parts = append(parts, append(part, args...))
 	}
 	lines, held, err := r.fleets(ctx, b, parts)
@@ -94,7 +91,7 @@ func (r *run) fleetBinary() binary {
 }
 
 func (r *run) layer1(ctx context.Context) (bool, error) {
-	f, held, err := r.seeds(ctx, r.fleetBinary(), r.first, r.size.seeds, r.size.hours)
+	f, held, err := r.seeds(ctx, r.fleetBinary(), r.first, r.size.seeds)
 	if err != nil {
 		return false, err
 	}
@@ -113,7 +110,7 @@ func (r *run) layer1(ctx context.Context) (bool, error) {
 }
 
 func (r *run) layer2(ctx context.Context) (bool, error) {
-	f, held, err := r.seeds(ctx, r.fleetBinary(), r.first, r.size.seeds2, r.size.hours2, "-layer", "2")
+	f, held, err := r.seeds(ctx, r.fleetBinary(), r.first, r.size.seeds2, "-layer", "2")
 	if err != nil {
 		return false, err
 	}
@@ -124,11 +121,11 @@ func (r *run) layer2(ctx context.Context) (bool, error) {
 }
 
 func (r *run) racing(ctx context.Context) (bool, error) {
-	one, held, err := r.seeds(ctx, racing, r.first+1_000_000, r.size.raceSeeds, 0)
+	one, held, err := r.seeds(ctx, racing, r.first+1_000_000, r.size.raceSeeds)
 	if err != nil {
 		return false, err
 	}
-	two, held2, err := r.seeds(ctx, racing, r.first+1_000_000, r.size.raceSeeds2, 0, "-layer", "2")
+	two, held2, err := r.seeds(ctx, racing, r.first+1_000_000, r.size.raceSeeds2, "-layer", "2")
 	if err != nil {
 		return false, err
 	}

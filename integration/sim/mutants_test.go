@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,7 @@ func search(t *testing.T, f mutant.Fault) finding {
 // hunt runs seeds until one violates something.
 func hunt(t *testing.T, f mutant.Fault, from uint64) (seeds int, v *Violation) {
 	for n := range *within {
+		runtime.GC() // as in TestSeeds
 		mutant.Plant(f)
 		o := options(t, from+uint64(n))
 		o.Strict = true

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -52,6 +53,7 @@ func TestSeed(t *testing.T) {
 	fmt.Printf("trace %016x of seed %d, layer %d\n", r.Hash, r.Seed, *layer)
 	fmt.Printf("seed %d hash %016x %s: %v in %v\n", r.Seed, r.Hash, r.Summary, r.Totals, time.Since(began).Round(time.Millisecond))
 	report(t, &r)
+	printLine(t, outcome{r.Totals, fmt.Sprintf("%016x", r.Hash), r.Reached})
 	if *shrink > 0 && len(r.Violations) > 0 {
 		smaller(t, &r)
 	}
@@ -131,6 +133,21 @@ func report(t *testing.T, r *Result) {
 	}
 }
 
+// An outcome is what became of one seed.
+type outcome struct {
+	Totals
+	Hash    string         `json:"hash"`
+	Reached map[string]int `json:"reached"`
+}
+
+func printLine(t *testing.T, v any) {
+	line, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Println(string(line))
+}
+
 // TestSeeds runs the seeds of -seeds and prints what they came to as one line of JSON.
 func TestSeeds(t *testing.T) {
 	if *oneSeed != 0 {
@@ -148,31 +165,80 @@ func TestSeeds(t *testing.T) {
 		if *hours > 0 && sum.FleetHours >= *hours {
 			break
 		}
-		runtime.GC() // not within a run: it has its say in the order of things
-		r := Run(t, options(t, seed))
+		run := inside
+		if bubble.Exact() {
+			run = apart
+		}
+		r := run(t, seed)
 		sum.Add(r.Totals)
 		for s, n := range r.Reached {
 			reached[s] += n
 		}
-		if *trace != "" && len(r.Violations) > 0 {
-			dump(t, &r, fmt.Sprintf("%s.%d", *trace, seed))
-		}
 		if *perSeed {
-			fmt.Printf("seed %d hash %016x\n", r.Seed, r.Hash)
+			fmt.Printf("seed %d hash %s\n", seed, r.Hash)
 		}
-		report(t, &r)
 	}
-	line, err := json.Marshal(struct {
+	printLine(t, struct {
 		Totals
 		Missed  []string       `json:"sometimes_missed"`
 		Reached map[string]int `json:"reached"`
 		Seconds float64        `json:"seconds"`
 	}{sum, Missed(reached), reached, time.Since(began).Seconds()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Println(string(line))
 	if missed := Missed(reached); !*blind && n > 500 && len(missed) > 0 {
 		t.Errorf("no run has reached: %q", missed)
 	}
+}
+
+// inside runs a seed in this process.
+func inside(t *testing.T, seed uint64) outcome {
+	runtime.GC() // not within a run: it has its say in the order of things
+	r := Run(t, options(t, seed))
+	if *trace != "" && len(r.Violations) > 0 {
+		dump(t, &r, fmt.Sprintf("%s.%d", *trace, seed))
+	}
+	report(t, &r)
+	return outcome{r.Totals, fmt.Sprintf("%016x", r.Hash), r.Reached}
+}
+
+// apartFor bounds a process of one seed.
+const apartFor = 5 * time.Minute
+
+// apart runs a seed in a process of its own, so that nothing of the seeds before it has a say.
+func apart(t *testing.T, seed uint64) (r outcome) {
+	ctx, cancel := context.WithTimeout(t.Context(), apartFor)
+	defer cancel()
+	args := []string{"-test.run", "TestSeed$", "-seed", fmt.Sprint(seed)}
+	file := fmt.Sprintf("%s.%d", *trace, seed)
+	flag.Visit(func(f *flag.Flag) {
+		switch f.Name {
+		case "seeds", "hours", "each", "blind":
+		case "trace":
+			args = append(args, "-trace="+file)
+		default:
+			if !strings.HasPrefix(f.Name, "test.") {
+				args = append(args, fmt.Sprintf("-%s=%v", f.Name, f.Value))
+			}
+		}
+	})
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG=")
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		switch {
+		case strings.HasPrefix(line, "{"):
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Errorf("seed %d: %v in %s", seed, err, line)
+			}
+		case strings.Contains(line, "seed=") && err != nil:
+			t.Error(strings.TrimSpace(line))
+		}
+	}
+	if *trace != "" && err == nil {
+		_ = os.Remove(file) // of a run without a violation
+	}
+	if r.Seeds == 0 || err != nil && r.Violations == 0 {
+		t.Errorf("seed %d: %v\n%s", seed, err, out)
+		r.Seeds, r.Violations = 1, max(1, r.Violations)
+	}
+	return r
 }
