@@ -57,6 +57,7 @@ type result struct {
 	more      map[string]map[bool][]time.Duration // further times
 	bad, said counts                              // of Go's and of Java's fleets
 	failed    []string
+	notOver   []string // trials of Java's fleets that did not come to their end: a figure too, and no fault of ours
 }
 
 type counts struct{ lost, outOfOrder, repeated int }
@@ -111,7 +112,11 @@ func (t *trial) judge(o fleet.Outcome) {
 func (t *trial) fail(err error) {
 	t.r.mu.Lock()
 	defer t.r.mu.Unlock()
-	t.r.failed = append(t.r.failed, fmt.Sprintf("%s: %v", t.name, err))
+	into := &t.r.failed
+	if t.java {
+		into = &t.r.notOver
+	}
+	*into = append(*into, fmt.Sprintf("%s: %v", t.name, err))
 }
 
 // runAll runs all trials, some at a time. Trials of Java's fleets come first: they take longest.
@@ -162,8 +167,9 @@ type results []*result
 func (rs results) json(c *campaign) (line string, failed int, err error) {
 	type javaFigure struct {
 		figure
-		Lost     int `json:"lost"`
-		Repeated int `json:"repeated"`
+		Lost     int      `json:"lost"`
+		Repeated int      `json:"repeated"`
+		NotOver  []string `json:"not_over,omitempty"`
 	}
 	type summary struct {
 		figure
@@ -189,7 +195,7 @@ func (rs results) json(c *campaign) (line string, failed int, err error) {
 			}
 		}
 		if c.javaTrials > 0 {
-			s.Java = &javaFigure{figureOf(r.took[true]), r.said.lost, r.said.repeated}
+			s.Java = &javaFigure{figureOf(r.took[true]), r.said.lost, r.said.repeated, r.notOver}
 		}
 		text, err := json.Marshal(s)
 		if err != nil {
