@@ -72,7 +72,7 @@ func (w *Worker) discoverLoop(ctx context.Context) {
 func (d *discovery) round(ctx context.Context) error {
 	w := d.w
 	before := w.holdings() // the look comes after: what is held by then and not in the index is on its way out
-	keys, err := w.cfg.Leases.Owned(ctx, w.cfg.WorkerID)
+	keys, err := w.owned(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,14 @@ func (d *discovery) round(ctx context.Context) error {
 		}
 	}
 	return d.examine(ctx, look)
+}
+
+// owned asks the index. Whatever else goes on, what was assigned to this worker must not wait for an answer that never
+// comes.
+func (w *Worker) owned(ctx context.Context) ([]string, error) {
+	ctx, cancel := w.soon(ctx)
+	defer cancel()
+	return w.cfg.Leases.Owned(ctx, w.cfg.WorkerID)
 }
 
 // forget drops what was noted of keys that the index does not name any more.
@@ -128,7 +136,9 @@ func (d *discovery) examine(ctx context.Context, keys []string) error {
 	reads := pool.New().WithMaxGoroutines(writesAtOnce).WithErrors()
 	for i, key := range keys {
 		reads.Go(func() error {
-			row, err := d.w.cfg.Leases.Get(ctx, key)
+			soon, cancel := d.w.soon(ctx)
+			defer cancel()
+			row, err := d.w.cfg.Leases.Get(soon, key)
 			switch {
 			case err == nil:
 				rows[i] = &row

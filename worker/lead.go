@@ -25,10 +25,12 @@ type leading struct {
 	w      *Worker
 	census assign.Census
 	skewed map[string]bool // members whose clocks were reported
+	limit  time.Duration   // for how long the next survey may take
+	cost   time.Duration   // what the last one took as far as the size of the table explains it
 }
 
 func (w *Worker) leadLoop(ctx context.Context) {
-	l := &leading{w: w, census: assign.Census{Duration: w.cfg.LeaseDuration}, skewed: map[string]bool{}}
+	l := &leading{w: w, census: assign.Census{Duration: w.cfg.LeaseDuration}, skewed: map[string]bool{}, limit: w.cfg.LeaseDuration / 3}
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		leads := w.election.Leading()
@@ -37,7 +39,6 @@ func (w *Worker) leadLoop(ctx context.Context) {
 			w.await(ctx, changed)
 			continue
 		}
-		started := w.clock.Now()
 		suspect, err := l.round(ctx, leads)
 		pause := w.roundEvery(leads, suspect)
 		if err != nil && ctx.Err() == nil {
@@ -47,7 +48,7 @@ func (w *Worker) leadLoop(ctx context.Context) {
 		} else {
 			failed = 0
 		}
-		pause = max(pause, 3*w.clock.Since(started)) // a large table must not be read all the time
+		pause = max(pause, 3*l.cost) // a large table must not be read all the time
 		w.pauseFor(ctx, pause, w.pokeLead, changed)
 	}
 }
@@ -92,7 +93,7 @@ const gather = 10 * time.Millisecond
 // round surveys the table, and where this worker leads decides and acts.
 func (l *leading) round(ctx context.Context, leads bool) (suspect bool, err error) {
 	w := l.w
-	rows, members, damaged, err := w.survey(ctx)
+	rows, members, damaged, err := l.survey(ctx)
 	if err != nil {
 		return false, err
 	}
@@ -108,6 +109,34 @@ func (l *leading) round(ctx context.Context, leads bool) (suspect bool, err erro
 	w.election.Announce(l.chooseDeputies(round.Alive), mixed(round, w.cfg.LeaseDuration))
 	l.act(ctx, moves)
 	return moves.Suspect, damaged
+}
+
+// rowCost is more than a survey takes for each row. What one of a small table takes beyond is the network's doing: no
+// reason to wait with the next while a dead worker's leases wait for it.
+const rowCost = time.Millisecond
+
+// mostSurvey bounds how long a survey may take.
+const mostSurvey = time.Minute
+
+// survey reads the table. One without an answer is given up: a connection may be lost without a word while the heartbeats
+// of the election, on another one, go on, and then nobody would assign anything. What is given up gets more time at the
+// next attempt, because the table may be as large as that.
+func (l *leading) survey(ctx context.Context) (rows []lease.Lease, members []lease.Member, damaged, err error) {
+	w, began := l.w, l.w.clock.Now()
+	limited, cancel := w.clock.WithTimeout(ctx, l.limit, errTake)
+	defer cancel()
+	rows, members, damaged, err = w.survey(limited)
+	took := w.clock.Since(began)
+	switch {
+	case err == nil:
+		l.limit = max(w.cfg.LeaseDuration/3, 2*took)
+	case limited.Err() != nil && ctx.Err() == nil:
+		l.limit = 2 * l.limit
+		err = fmt.Errorf("%w: %w", errTake, err)
+	}
+	l.limit = min(l.limit, max(mostSurvey, w.cfg.LeaseDuration/3))
+	l.cost = min(took, time.Duration(len(rows))*rowCost)
+	return rows, members, damaged, err
 }
 
 // assignment is what the leader goes by.
@@ -170,14 +199,18 @@ func (l *leading) act(ctx context.Context, moves assign.Moves) {
 		writes.Go(func() {
 			w.log.Warn("hand-over is overdue; the lease is moved by force",
 				zap.String("shard", m.Lease.Shard), zap.String("from", m.Lease.Holder()), zap.String("to", m.To))
-			if _, err := w.cfg.Leases.Assign(ctx, m.Lease, m.To); err != nil {
+			soon, cancel := w.soon(ctx)
+			defer cancel()
+			if _, err := w.cfg.Leases.Assign(soon, m.Lease, m.To); err != nil {
 				w.refused(ctx, "assign lease", m.Lease, err)
 			}
 		})
 	}
 	for _, m := range moves.Stale {
 		writes.Go(func() {
-			if err := w.cfg.Leases.DeleteMember(ctx, m); err != nil && !raced(err) && ctx.Err() == nil {
+			soon, cancel := w.soon(ctx)
+			defer cancel()
+			if err := w.cfg.Leases.DeleteMember(soon, m); err != nil && !raced(err) && ctx.Err() == nil {
 				w.trouble(fmt.Errorf("delete the item of the worker %s, which is gone: %w", m.Worker, err))
 			}
 		})
@@ -202,7 +235,9 @@ func (l *leading) take(ctx context.Context, m assign.Move) {
 
 // ask begins a hand-over. The own keeper need not wait for its next renewal to hear of it.
 func (l *leading) ask(ctx context.Context, m assign.Move) {
-	row, err := l.w.cfg.Leases.Ask(ctx, m.Lease, m.To)
+	soon, cancel := l.w.soon(ctx)
+	defer cancel()
+	row, err := l.w.cfg.Leases.Ask(soon, m.Lease, m.To)
 	if err != nil {
 		l.w.refused(ctx, "ask for lease", m.Lease, err)
 		return

@@ -15,6 +15,11 @@ const takeAttempts = 4
 
 var errTake = errors.New("lease table did not answer in time")
 
+// soon bounds a call of the table that is made again if it has no answer.
+func (w *Worker) soon(ctx context.Context) (context.Context, context.CancelFunc) {
+	return w.clock.WithTimeout(ctx, w.cfg.LeaseDuration/3, errTake)
+}
+
 // take makes this worker the owner of a row and begins its tenure, unless that is under way or done: who leads takes what
 // it has assigned to itself, and finds the same row by the owner index before the answer has come.
 func (w *Worker) take(ctx context.Context, row lease.Lease) {
