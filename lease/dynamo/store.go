@@ -61,7 +61,7 @@ type Config struct {
 	// Progress, if set, hears what Open is waiting for when that takes long: the index of a large table that KCL 2.x
 	// left can take an hour.
 	Progress func(waiting string)
-	// Clock is for waiting until a table is ready.
+	// Clock is for waiting until a table is ready, and for an answer: at most 10 s.
 	Clock clock.Clock
 }
 
@@ -85,8 +85,9 @@ func NewWith(client *dynamodb.Client, cfg Config) *Store {
 	own := dynamodb.New(client.Options(), func(o *dynamodb.Options) {
 		o.Retryer, o.RetryMaxAttempts = aws.NopRetryer{}, 0
 		o.HTTPClient = plainbody.Wrap(o.HTTPClient)
+		o.APIOptions = append(slices.Clone(o.APIOptions), limitWaits(cfg.Clock))
 		if cfg.Units != nil {
-			o.APIOptions = append(slices.Clone(o.APIOptions), countUnits(cfg.Units))
+			o.APIOptions = append(o.APIOptions, countUnits(cfg.Units))
 		}
 	})
 	return &Store{client: own, cfg: cfg}
