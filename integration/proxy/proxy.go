@@ -41,8 +41,8 @@ type Options struct {
 	Target string
 	// Fate decides what becomes of a call; nil lets all be. It is called from many goroutines at once.
 	Fate func(*http.Request) Fate
-	// Seen is told each answer of the server, also those that the client does not get; nil if nobody asks. It is called
-	// before the client has the answer, from many goroutines at once.
+	// Seen is told each answer of the server, also those that the client does not get, and when none came; nil if nobody
+	// asks. It is called before the client has the answer, from many goroutines at once.
 	Seen func(Call)
 }
 
@@ -51,7 +51,7 @@ type Call struct {
 	Sent, At     time.Time // when the request came, and when the answer was there
 	Header       http.Header
 	Body, Answer []byte
-	Status       int
+	Status       int // 0 if no answer came: the server may have done what was asked
 }
 
 // A Proxy listens on a port of the loopback interface.
@@ -119,27 +119,28 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.o.Fate != nil {
 		fate = p.o.Fate(r)
 	}
-	ctx, cancel := p.lifetime(r.Context(), fate.Loss == Late)
-	defer cancel()
-	if !wait(ctx, fate.Delay) || fate.Loss == Request {
+	if !p.wait(r.Context(), fate) || fate.Loss == Request {
 		reset(r)
 	}
-	resp, err := p.forward(ctx, r, body)
-	if err != nil {
-		reset(r)
+	call := Call{Sent: sent, Header: r.Header, Body: body}
+	resp, err := p.forward(r, body)
+	if err == nil {
+		defer resp.Body.Close()
+		if fate.Loss == Nothing && p.o.Seen == nil {
+			head(w, resp)
+			_, _ = io.Copy(w, resp.Body) // the client sees a short body
+			return
+		}
+		if call.Answer, err = io.ReadAll(resp.Body); err == nil {
+			call.Status = resp.StatusCode
+		}
 	}
-	defer resp.Body.Close()
-	if fate.Loss == Nothing && p.o.Seen == nil {
-		head(w, resp)
-		_, _ = io.Copy(w, resp.Body) // the client sees a short body
-		return
-	}
-	answer, err := io.ReadAll(resp.Body)
-	if err != nil {
-		reset(r)
-	}
+	call.At = time.Now()
 	if p.o.Seen != nil {
-		p.o.Seen(Call{Sent: sent, At: time.Now(), Header: r.Header, Body: body, Answer: answer, Status: resp.StatusCode})
+		p.o.Seen(call)
+	}
+	if err != nil {
+		reset(r)
 	}
 	if fate.Answered != nil {
 		fate.Answered(r.Context())
@@ -147,10 +148,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch fate.Loss {
 	case Nothing:
 		head(w, resp)
-		_, _ = w.Write(answer)
+		_, _ = w.Write(call.Answer)
 	case Part:
 		head(w, resp)
-		_, _ = w.Write(answer[:len(answer)/2])
+		_, _ = w.Write(call.Answer[:len(call.Answer)/2])
 		_ = http.NewResponseController(w).Flush()
 		reset(r)
 	default:
@@ -158,34 +159,32 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// lifetime is the context of a call: it ends with the proxy, and unless the call outlives its client with that.
-func (p *Proxy) lifetime(client context.Context, outlives bool) (context.Context, context.CancelFunc) {
-	if outlives {
-		return context.WithCancel(p.ctx)
-	}
-	ctx, cancel := context.WithCancel(client)
-	stop := context.AfterFunc(p.ctx, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
-// wait waits for d; it reports false if ctx ended before.
-func wait(ctx context.Context, d time.Duration) bool {
-	if d <= 0 {
+// wait waits out a call's delay. It reports false if the proxy was closed meanwhile, or the client has gone and the call
+// does not outlive that.
+func (p *Proxy) wait(client context.Context, f Fate) bool {
+	if f.Delay <= 0 {
 		return true
 	}
-	timer := time.NewTimer(d)
+	gone := client.Done()
+	if f.Loss == Late {
+		gone = nil
+	}
+	timer := time.NewTimer(f.Delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-ctx.Done():
+	case <-gone:
+		return false
+	case <-p.ctx.Done():
 		return false
 	}
 }
 
-// forward sends a request on as it came; a signature covers the host that it was made for.
-func (p *Proxy) forward(ctx context.Context, r *http.Request, body []byte) (*http.Response, error) {
-	out, err := http.NewRequestWithContext(ctx, r.Method, p.o.Target+r.URL.RequestURI(), bytes.NewReader(body))
+// forward sends a request on as it came; a signature covers the host that it was made for. Whatever becomes of the client
+// now, the request is under way.
+func (p *Proxy) forward(r *http.Request, body []byte) (*http.Response, error) {
+	out, err := http.NewRequestWithContext(p.ctx, r.Method, p.o.Target+r.URL.RequestURI(), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}

@@ -90,6 +90,49 @@ func TestALateRequestComesAlthoughTheClientHasGone(t *testing.T) {
 	}
 }
 
+func TestACallWithoutAnAnswerIsSeen(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer server.Close()
+	seen := make(chan Call, 10)
+	p, err := New(Options{Target: server.URL, Seen: func(c Call) { seen <- c }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if got, err := post(t.Context(), p.URL); !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("the client got %q, %v", got, err)
+	}
+	if c := <-seen; c.Status != 0 || string(c.Body) != "hello" || c.Answer != nil || c.At.Before(c.Sent) {
+		t.Errorf("seen: %+v", c)
+	}
+}
+
+func TestARequestThatIsUnderWayIsAnsweredAlthoughTheClientHasGone(t *testing.T) {
+	served, gone := make(chan bool), make(chan bool)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		served <- true
+		<-gone
+		_, _ = io.WriteString(w, "done")
+	}))
+	defer server.Close()
+	seen := make(chan Call, 1)
+	p, err := New(Options{Target: server.URL, Seen: func(c Call) { seen <- c }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() { <-served; cancel() }()
+	if _, err := post(ctx, p.URL); !errors.Is(err, context.Canceled) {
+		t.Errorf("the client did not give up: %v", err)
+	}
+	close(gone)
+	if c := <-seen; c.Status != 200 || string(c.Answer) != "done" {
+		t.Errorf("seen: %+v", c)
+	}
+}
+
 func post(ctx context.Context, url string) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/path?q=1", strings.NewReader("hello"))
 	if err != nil {
