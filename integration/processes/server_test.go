@@ -37,12 +37,22 @@ func newServer(t *testing.T, bin string) *server {
 	return &server{t: t, bin: bin, dir: t.TempDir(), addr: l.Addr().String()}
 }
 
+// startLimit bounds how long the server may find its address taken: while nobody listens there, the system may give the
+// port to somebody's connection.
+const startLimit = 20 * time.Second
+
 // start runs the server and waits until it is ready.
 func (s *server) start() {
 	s.t.Helper()
-	s.proc = proc.Start(s.t, "localstream", filepath.Join(s.bin, "localstream"), "serve", "-addr", s.addr, "-data", s.dir)
-	if _, err := s.proc.Line("ready", 10*time.Second); err != nil {
-		s.t.Fatal(err)
+	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+		s.proc = proc.Start(s.t, "localstream", filepath.Join(s.bin, "localstream"), "serve", "-addr", s.addr, "-data", s.dir)
+		_, err := s.proc.Line("ready", 10*time.Second)
+		if err == nil {
+			return
+		}
+		if _, taken := s.proc.Line("address already in use", 0); taken != nil || time.Since(began) > startLimit {
+			s.t.Fatal(err)
+		}
 	}
 }
 
