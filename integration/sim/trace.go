@@ -57,12 +57,6 @@ func appendRow(b []byte, l *lease.Lease) []byte {
 	return appendPosition(appendPosition(b, l.Checkpoint), l.Pending)
 }
 
-var kinds = map[invariant.Kind]string{
-	invariant.Shard: "shard", invariant.Put: "put", invariant.Write: "write", invariant.Begin: "begin", invariant.Deliver: "deliver",
-	invariant.Return: "return", invariant.Finish: "finish", invariant.Start: "START", invariant.Crash: "CRASH", invariant.Pause: "PAUSE",
-	invariant.Stop: "STOP", invariant.Ended: "ENDED", invariant.Fault: "FAULT", invariant.Reached: "REACHED", invariant.Quiet: "QUIET",
-}
-
 // Trace writes the log of a run for people, an event a line. Renewals that change nothing but the counter are left out
 // unless all is true.
 func (r *Result) Trace(out io.Writer, all bool) {
@@ -73,88 +67,13 @@ func (r *Result) Trace(out io.Writer, all bool) {
 			fmt.Fprintf(out, "%12.3f          %s\n", said[0].at.Sub(r.Start).Seconds(), said[0].text)
 			said = said[1:]
 		}
-		if e := &r.Events[i]; all || !plain(e) {
-			fmt.Fprintln(out, line(e, r.Start))
+		if e := &r.Events[i]; all || !e.Plain() {
+			fmt.Fprintln(out, e.Line(r.Start))
 		}
 	}
 	for _, v := range r.Violations {
 		fmt.Fprintln(out, "VIOLATION", r.Line(v))
 	}
-}
-
-// plain reports whether e is a renewal that only keeps a lease.
-func plain(e *invariant.Event) bool {
-	return e.Kind == invariant.Write && e.Op == "Renew" && e.Before.Checkpoint == e.After.Checkpoint && e.Before.Pending == e.After.Pending && e.Note == ""
-}
-
-func line(e *invariant.Event, started time.Time) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%12.3f %-8s", e.At.Sub(started).Seconds(), kinds[e.Kind])
-	if e.Worker != "" {
-		fmt.Fprintf(&b, " %s#%d", e.Worker, e.Life)
-	}
-	if e.Shard != "" {
-		fmt.Fprintf(&b, " %s/%s", e.Stream, short(e.Shard))
-	}
-	if e.Tenure != 0 {
-		fmt.Fprintf(&b, " tenure %d", e.Tenure)
-	}
-	switch e.Kind {
-	case invariant.Write:
-		fmt.Fprintf(&b, " %s: %s -> %s", e.Op, row(&e.Before), row(&e.After))
-	case invariant.Shard:
-		fmt.Fprintf(&b, " of %v", e.Parents)
-	}
-	if n := len(e.Records); n > 0 {
-		fmt.Fprintf(&b, " %d from %s", n, at(e.Records[0]))
-		if n > 1 {
-			fmt.Fprintf(&b, " to %s", at(e.Records[n-1]))
-		}
-	}
-	if e.Counter != 0 {
-		fmt.Fprintf(&b, " counter %d", e.Counter)
-	}
-	if e.For != 0 {
-		fmt.Fprintf(&b, " for %v", e.For.Round(time.Millisecond))
-	}
-	if e.Err != "" {
-		fmt.Fprintf(&b, " error %.200q", e.Err)
-	}
-	if e.Note != "" {
-		fmt.Fprintf(&b, " (%s)", e.Note)
-	}
-	return b.String()
-}
-
-// short is a shard's number.
-func short(id string) string {
-	if s := strings.TrimLeft(strings.TrimPrefix(id, "shardId-"), "0"); s != "" {
-		return s
-	}
-	return "0"
-}
-
-// at is a position's last digits, which tell positions of a shard apart.
-func at(p record.Position) string {
-	s := p.String()
-	if len(s) > 24 {
-		return "…" + s[len(s)-24:]
-	}
-	return s
-}
-
-func row(l *lease.Lease) string {
-	if l.Key == "" {
-		return "no row"
-	}
-	s := fmt.Sprintf("[%s %d at %s", l.Owner, l.Counter, at(l.Checkpoint))
-	if l.CheckpointOwner != "" {
-		s += " asked of " + l.CheckpointOwner
-	}
-	if !l.Pending.IsZero() {
-		s += " prepared " + at(l.Pending)
-	}
-	return s + "]"
 }
 
 // commit is the commit that the program was built from, as far as it can be told.
