@@ -12,5 +12,12 @@ import "slices"
 //	leak      a goroutine stays behind when a worker has stopped
 var Faults = []string{"skip", "reorder", "repeat", "stall", "greedy", "leak"}
 
+// HarnessFaults are what integration/crowd plants besides, outside of workers:
+//
+//	drop      a line of a delivery log is lost, as if its records had never been delivered
+//	amnesia   the producer says that a record was acknowledged that the server does not have
+//	rewind    somebody writes an older checkpoint into the table
+var HarnessFaults = []string{"drop", "amnesia", "rewind"}
+
 // HasFault reports whether there is a fault of that name; "" is none, which is always possible.
 func HasFault(name string) bool { return name == "" || slices.Contains(Faults, name) }

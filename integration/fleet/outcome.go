@@ -13,8 +13,10 @@ type Outcome struct {
 	Stream  check.Stream
 	Log     []check.Batch
 	Verdict check.Verdict
-	// Acknowledged counts records that were acknowledged, and Missing those of them that the stream does not hold.
-	Acknowledged, Missing int
+	// Acknowledged are the records that were acknowledged, by shard/number, and Missing counts those of them that the
+	// stream does not hold.
+	Acknowledged map[string]bool
+	Missing      int
 }
 
 // Lost is how many records were acknowledged and reached no processor.
@@ -61,7 +63,7 @@ func (f *Fleet) Finish(ctx context.Context) (Outcome, error) {
 		return o, err
 	}
 	o.Verdict = check.Check(o.Stream, o.Log)
-	o.Acknowledged, o.Missing = len(f.producer.acknowledged), f.producer.missing(o.Stream)
+	o.Acknowledged, o.Missing = f.producer.acknowledged, f.producer.missing(o.Stream)
 	return o, nil
 }
 

@@ -79,13 +79,19 @@ func (f *Fleet) MergeAt(ctx context.Context, place int) error {
 
 // OpenShards are those that take records, in the order of their hash keys.
 func (f *Fleet) OpenShards(ctx context.Context) ([]types.Shard, error) {
-	out, err := f.site.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{
-		StreamName: &f.Name, ShardFilter: &types.ShardFilter{Type: types.ShardFilterTypeAtLatest},
-	})
+	open, err := f.shards(ctx, &types.ShardFilter{Type: types.ShardFilterTypeAtLatest})
+	slices.SortFunc(open, func(a, b types.Shard) int { return firstKey(a).Cmp(firstKey(b)) })
+	return open, err
+}
+
+// AllShards are the open and the closed ones, in the order in which they came to be.
+func (f *Fleet) AllShards(ctx context.Context) ([]types.Shard, error) { return f.shards(ctx, nil) }
+
+func (f *Fleet) shards(ctx context.Context, filter *types.ShardFilter) ([]types.Shard, error) {
+	out, err := f.site.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{StreamName: &f.Name, ShardFilter: filter})
 	if err != nil {
 		return nil, fmt.Errorf("list the shards of %s: %w", f.Name, err)
 	}
-	slices.SortFunc(out.Shards, func(a, b types.Shard) int { return firstKey(a).Cmp(firstKey(b)) })
 	return out.Shards, nil
 }
 

@@ -28,7 +28,29 @@ func (r Row) Holder() string {
 
 // Rows reads all leases, none if there is no table yet.
 func (f *Fleet) Rows(ctx context.Context) ([]Row, error) {
+	items, err := f.Items(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var rows []Row
+	for _, item := range items {
+		if _, ok := item["leaseCounter"]; !ok {
+			continue // the leader, metrics, and so on
+		}
+		counter, err := strconv.ParseInt(text(item["leaseCounter"]), 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("lease table %s: leaseCounter: %w", f.Name, err)
+		}
+		rows = append(rows, Row{
+			Key: text(item["leaseKey"]), Owner: text(item["leaseOwner"]), CheckpointOwner: text(item["checkpointOwner"]),
+			Checkpoint: text(item["checkpoint"]), Counter: counter,
+		})
+	}
+	return rows, nil
+}
+
+// Items reads the whole lease table, nothing if there is none yet.
+func (f *Fleet) Items(ctx context.Context) (items []map[string]types.AttributeValue, err error) {
 	in := &dynamodb.ScanInput{TableName: &f.Name, ConsistentRead: aws.Bool(true)}
 	for {
 		out, err := f.site.Tables.Scan(ctx, in)
@@ -38,21 +60,9 @@ func (f *Fleet) Rows(ctx context.Context) ([]Row, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read the lease table %s: %w", f.Name, err)
 		}
-		for _, item := range out.Items {
-			if _, ok := item["leaseCounter"]; !ok {
-				continue // the leader, metrics, and so on
-			}
-			counter, err := strconv.ParseInt(text(item["leaseCounter"]), 10, 64)
-			if err != nil {
-				return nil, fmt.Errorf("lease table %s: leaseCounter: %w", f.Name, err)
-			}
-			rows = append(rows, Row{
-				Key: text(item["leaseKey"]), Owner: text(item["leaseOwner"]), CheckpointOwner: text(item["checkpointOwner"]),
-				Checkpoint: text(item["checkpoint"]), Counter: counter,
-			})
-		}
+		items = append(items, out.Items...)
 		if out.LastEvaluatedKey == nil {
-			return rows, nil
+			return items, nil
 		}
 		in.ExclusiveStartKey = out.LastEvaluatedKey
 	}

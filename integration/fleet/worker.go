@@ -23,10 +23,14 @@ type Worker struct {
 	output  string // the file with what it was given
 	from    int    // the events of the process before this worker's
 	over    bool
+	asked   time.Time
 }
 
-// stopLimit is how long a worker gets to stop: longer than Shoal's drain, and than a leader of KCL takes, whose lock waits 30 s between two
-// heartbeats.
+// Asked is when the worker was asked to stop, the zero time if it was not.
+func (w *Worker) Asked() time.Time { return w.asked }
+
+// stopLimit is how long a worker gets to stop: longer than Shoal's drain, and than a leader of KCL takes, whose lock waits
+// 30 s between two heartbeats.
 const stopLimit = 180 * time.Second
 
 // Go starts a Go worker; args are further flags of goworker. It returns when the worker runs.
@@ -108,6 +112,7 @@ func (w *Worker) Kill() time.Time {
 func (w *Worker) Stop(ctx context.Context) (time.Time, error) {
 	w.over = true
 	at := time.Now()
+	w.asked = at
 	w.fleet.say("%s is to stop", w.Name)
 	if !w.Java {
 		if err := w.signal(syscall.SIGTERM); err != nil {
