@@ -4,7 +4,7 @@
 // records flow. Then the checkers of the simulation judge what the workers, the proxies between them and the server, and
 // the producer have written down.
 //
-//	go run ./integration/crowd             three minutes
+//	go run ./integration/crowd             three and a half minutes
 //	go run ./integration/crowd -quick      half a minute
 //	FAULT=skip go run ./integration/crowd
 //

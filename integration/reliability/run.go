@@ -27,16 +27,17 @@ type size struct {
 	replays, replays2     int
 	searches              int // for each planted fault
 	model                 []string
+	crowds                int // runs of real processes
 }
 
 var (
 	ciSize = size{
 		seeds: 1600, seeds2: 30, raceSeeds: 20, raceSeeds2: 2, replays: 21, replays2: 4, searches: 1,
-		model: []string{"-quick"},
+		model: []string{"-quick"}, crowds: 1,
 	}
 	fullSize = size{
 		seeds: 10_000, seeds2: 200, raceSeeds: 200, raceSeeds2: 20, replays: 100, replays2: 25, searches: 5,
-		model: []string{"-full"},
+		model: []string{"-full"}, crowds: 5,
 	}
 )
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/shoal-stream/shoal/integration/fleet"
 	"github.com/shoal-stream/shoal/internal/mutant"
 )
 
@@ -24,6 +25,7 @@ var stages = []stage{
 	{"replay", (*run).replays},
 	{"mutants", (*run).mutants},
 	{"model", (*run).model},
+	{"processes", (*run).processes},
 }
 
 // enough is from how many seeds on every rare situation must be reached, or the run was blind.
@@ -192,4 +194,27 @@ func (r *run) model(ctx context.Context) (bool, error) {
 	held, err := program(ctx, &got, "./integration/model", r.size.model...)
 	r.verdict.ModelStates, r.verdict.ModelPlanted, r.verdict.ModelFound = got.States, got.Planted, got.Found
 	return held && got.Found == got.Planted, err
+}
+
+// processes runs real processes under faults. FAULT may name one of those that can be planted there.
+func (r *run) processes(ctx context.Context) (bool, error) {
+	fault := r.fault
+	if !slices.Contains(fleet.Faults, fault) && !slices.Contains(fleet.HarnessFaults, fault) {
+		fault = ""
+	}
+	all := true
+	for range r.size.crowds {
+		var got processes
+		held, err := program(ctx, &got, "./integration/crowd", "-fault", fault)
+		if err != nil {
+			return false, err
+		}
+		r.verdict.Processes.add(got)
+		r.verdict.Violations += got.Violations
+		all = all && held && got.Lost == 0 && got.OutOfOrder == 0
+	}
+	p := &r.verdict.Processes
+	fmt.Printf("           %d kills, %d stops, %d kills of the server, %d records; failover p50 %d ms, p99 %d ms\n",
+		p.Kills, p.Stops, p.ServerKills, p.Records, p.FailoverP50, p.FailoverP99)
+	return all, nil
 }
