@@ -325,7 +325,7 @@ func TestWhatBreaksAPromiseIsFound(t *testing.T) {
 		"too few records":                  {func(s *tale) { s.size.records = 11 }, "blind: 10 records"},
 		"too few kills":                    {func(s *tale) { s.counts.kills = 0 }, "blind: 0 kills"},
 		"no disturbed requests":            {func(s *tale) { s.disturbed = 1 }, "disturbed requests"},
-		"no lease lost by who stood still": {func(s *tale) { s.played[2].For = time.Second }, "stood still"},
+		"no lease lost by who stood still": {func(s *tale) { s.size.stops, s.played[2].For = 4, time.Second }, "stood still"},
 		"no failover":                      {func(s *tale) { s.played = s.played[1:] }, "0 failovers"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -335,7 +335,7 @@ func TestWhatBreaksAPromiseIsFound(t *testing.T) {
 		})
 	}
 	t.Run("a failover that takes long", func(t *testing.T) {
-		s := tell(t, 4500*time.Millisecond, aloneNote)
+		s := tell(t, 6500*time.Millisecond, aloneNote)
 		s.found(t, s.judge(nil), "half of the failovers")
 	})
 	t.Run("a failover that does not come", func(t *testing.T) {

@@ -150,30 +150,38 @@ const (
 	aloneTime  = settleTime + leaseTime + 2*time.Second
 )
 
-// killAlone kills the worker and waits until others have its shards.
+// killAlone kills the worker once it has shards, and waits until others have them.
 func (s *slot) killAlone(ctx context.Context) error {
-	if err := fleet.Sleep(ctx, settleTime); err != nil {
+	if err := fleet.Sleep(ctx, settleTime-time.Second); err != nil {
+		return err
+	}
+	if err := s.holds(ctx, true); err != nil {
 		return err
 	}
 	if err := s.killNow(ctx, aloneNote); err != nil {
 		return err
 	}
+	if err := s.holds(ctx, false); err != nil {
+		return err
+	}
+	return s.start(ctx, "")
+}
+
+// holds waits until the worker has leases or has none, for a while, and for the first records after.
+func (s *slot) holds(ctx context.Context, some bool) error {
 	for began := time.Now(); time.Since(began) < moveLimit; {
 		rows, err := s.fleet.Rows(ctx)
 		if err != nil {
 			return err
 		}
-		if fleet.Held(rows)[s.life.name] == 0 {
+		if fleet.Held(rows)[s.life.name] > 0 == some {
 			break
 		}
 		if err := fleet.Sleep(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}
-	if err := fleet.Sleep(ctx, time.Second); err != nil { // for the first records
-		return err
-	}
-	return s.start(ctx, "")
+	return fleet.Sleep(ctx, time.Second)
 }
 
 // pause stops the worker for longer than its leases last.
