@@ -11,6 +11,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,6 +102,7 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 	default:
 		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) {
 			o.Retryer, o.HTTPClient = aws.NopRetryer{}, plainbody.Wrap(o.HTTPClient)
+			o.APIOptions = append(slices.Clone(o.APIOptions), limitWaits(s.o.Clock, s.o.Pace.Timeout))
 			if !s.o.SDKCodec {
 				kinesiscbor.Enable(o)
 			}
