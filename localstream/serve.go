@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/sourcegraph/conc"
 	"go.uber.org/zap"
 
 	"github.com/shoal-stream/shoal/localstream/internal/wire"
@@ -29,8 +30,9 @@ const (
 )
 
 // Serve answers requests on l until ctx ends, then finishes those in progress, for up to five seconds, and returns
-// nil. It closes l. The server itself stays open. Clients speak HTTP/1.1, or HTTP/2 with prior knowledge. At most 1,024
-// connections are served at a time, the next ones wait; those that send their requests too slowly are closed.
+// nil. When the disk has failed for good it ends like that by itself, and returns the failure. It closes l. The server
+// itself stays open. Clients speak HTTP/1.1, or HTTP/2 with prior knowledge. At most 1,024 connections are served at a
+// time, the next ones wait; those that send their requests too slowly are closed.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return s.serve(ctx, l, nil)
 }
@@ -42,6 +44,17 @@ func (s *Server) ServeTLS(ctx context.Context, l net.Listener, certificate tls.C
 
 // serve is Serve, over TLS if there is a configuration for it.
 func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) error {
+	ctx, end := context.WithCancel(ctx)
+	var watch conc.WaitGroup
+	defer watch.Wait()
+	defer end()
+	watch.Go(func() {
+		select {
+		case <-s.store.Broken():
+			end()
+		case <-ctx.Done():
+		}
+	})
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetUnencryptedHTTP2(secure == nil)
@@ -78,7 +91,7 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 			return fmt.Errorf("localstream: serving on %s: %w", l.Addr(), err)
 		}
 	}
-	return <-done
+	return errors.Join(<-done, s.store.Err())
 }
 
 // limitBody makes reading r's body fail when it comes too slowly: after the first ten seconds it must have reached

@@ -221,7 +221,11 @@ func (c *config) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer func() { err = errors.Join(err, srv.Close()) }()
+	defer func() {
+		if closing := srv.Close(); err == nil { // else that is why it cannot be closed
+			err = closing
+		}
+	}()
 	if seed != nil {
 		if err := seed.plant(ctx, seedConfig(srv, o)); err != nil {
 			return errors.Join(fmt.Errorf("-seed %s: %w", c.seed, err), l.Close())

@@ -67,7 +67,11 @@ func prepare(fsys vfs.FS, dir string) (path string, _ *pebble.Lock, err error) {
 		return "", nil, fmt.Errorf("cannot be written: %w", err)
 	}
 	if version < formatVersion {
-		if err := errors.Join(makeSynced(fsys, dir), writeMarker(fsys, dir)); err != nil {
+		err := makeSynced(fsys, dir)
+		if err == nil {
+			err = writeMarker(fsys, dir)
+		}
+		if err != nil {
 			lock.Close()
 			return "", nil, fmt.Errorf("cannot be written: %w", err)
 		}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -21,7 +22,6 @@ type fault struct {
 	broken chan struct{} // closed when cause is set
 	once   sync.Once
 	cause  error
-	armed  atomic.Bool // false while the store opens: errors of its files are returned as they are
 }
 
 func newFault() *fault { return &fault{broken: make(chan struct{})} }
@@ -71,27 +71,27 @@ func (s *Store) listener() *pebble.EventListener {
 	}
 }
 
-// openDatabase opens the database, unless that breaks the store: then goroutines of the database stay behind.
-func (s *Store) openDatabase(path string, o *pebble.Options) error {
-	type opened struct {
-		db  *pebble.DB
-		err error
+// unlessBroken waits for f, but not if the store breaks: then f, and goroutines of the database, may stay behind.
+func (s *Store) unlessBroken(f func() error) error {
+	if err := s.fault.err(); err != nil {
+		return err
 	}
-	done := make(chan opened, 1)
-	go func() {
-		db, err := pebble.Open(path, o)
-		done <- opened{db, err}
-	}()
+	done := make(chan error, 1)
+	go func() { done <- f() }()
 	select {
 	case <-s.fault.broken:
-		return s.fault.cause
-	case o := <-done:
-		s.db = o.db
-		if o.err == nil && s.fault.err() != nil {
-			return s.fault.cause
-		}
-		return damage(o.err)
+		return s.fault.err()
+	case err := <-done:
+		return cmp.Or(err, s.fault.err())
 	}
+}
+
+// openDatabase opens the database.
+func (s *Store) openDatabase(path string, o *pebble.Options) error {
+	return s.unlessBroken(func() (err error) {
+		s.db, err = pebble.Open(path, o)
+		return damage(err)
+	})
 }
 
 // damage names the file if err is of a damaged one.
@@ -115,7 +115,7 @@ type guardedFS struct {
 func (g *guardedFS) Unwrap() vfs.FS { return g.FS }
 
 func (f *fault) check(doing, name string, err error) error {
-	if err != nil && f.armed.Load() {
+	if err != nil {
 		f.park(fmt.Errorf("%s %s: %w", doing, name, err))
 	}
 	return err
@@ -132,6 +132,15 @@ func (g *guardedFS) stand() {
 	}
 }
 
+// order syncs the directory before one of the database's markers is made or removed: else a power cut could leave the
+// marker without the manifest that it names, or neither the new marker nor the old one.
+func (g *guardedFS) order(name string) error {
+	if !strings.HasPrefix(g.FS.PathBase(name), "marker.") {
+		return nil
+	}
+	return syncDirectory(g.FS, g.FS.PathDir(name))
+}
+
 // guard wraps a new log.
 func (g *guardedFS) guard(name string, f vfs.File, err error) (vfs.File, error) {
 	if err := g.fault.check("making", name, err); err != nil {
@@ -143,6 +152,9 @@ func (g *guardedFS) guard(name string, f vfs.File, err error) (vfs.File, error) 
 // Create makes a file.
 func (g *guardedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	g.stand()
+	if err := g.order(name); err != nil {
+		return nil, err
+	}
 	f, err := g.FS.Create(name, c)
 	if isLog(name) {
 		return g.guard(name, f, err)
@@ -176,6 +188,9 @@ func (g *guardedFS) ReuseForWrite(oldname, newname string, c vfs.DiskWriteCatego
 // Remove deletes a file, which may be a log that is known to be on disk.
 func (g *guardedFS) Remove(name string) error {
 	g.stand()
+	if err := g.order(name); err != nil {
+		return err
+	}
 	if err := g.synced.forget(name); err != nil {
 		return err
 	}

@@ -110,7 +110,7 @@ func Open(dir string, o Options) (*Store, error) {
 
 func (s *Store) open(o Options) (err error) {
 	defer func() {
-		if err != nil && s.synced != nil && s.fault.err() == nil { // else the database may still use it
+		if err != nil && s.fault.err() == nil && s.synced != nil { // else the database may still use it
 			_ = s.synced.file.Close()
 		}
 	}()
@@ -118,12 +118,13 @@ func (s *Store) open(o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.examine(path, o); err != nil {
+	guarded := &guardedFS{FS: s.fs, fault: s.fault}
+	if err := s.unlessBroken(func() error { return s.examine(path, guarded, o) }); err != nil {
 		_ = lock.Close()
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, err)
 	}
 	po := &pebble.Options{
-		FS:                          &guardedFS{FS: s.fs, fault: s.fault, synced: s.synced},
+		FS:                          guarded,
 		Lock:                        lock,
 		EventListener:               s.listener(),
 		Logger:                      logger{s.logger.Sugar(), s.fault},
@@ -149,11 +150,10 @@ func (s *Store) open(o Options) (err error) {
 	s.log = &segmentLog{fs: s.fs, dir: s.fs.PathJoin(s.dir, recordsName), sync: s.write == pebble.Sync, most: segmentBytes, state: map[uint64]segmentState{}, known: s.synced}
 	if err := s.replay(); err != nil {
 		if s.fault.err() == nil {
-			err = errors.Join(err, s.db.Close())
+			err = errors.Join(err, s.unlessBroken(s.db.Close))
 		}
 		return fmt.Errorf("data directory %s: cannot be opened: %w", s.dir, errors.Join(err, lock.Close()))
 	}
-	s.fault.armed.Store(true)
 	return nil
 }
 
@@ -162,12 +162,13 @@ const databaseFormat = pebble.FormatTableFormatV6
 
 // examine looks at the logs before the database does, and gives a new database its format: by itself it would take one
 // step after the other, with a sync for each.
-func (s *Store) examine(path string, o Options) error {
+func (s *Store) examine(path string, guarded *guardedFS, o Options) error {
 	if !o.Memory {
 		var err error
 		if s.synced, err = openSynced(s.fs, s.dir); err != nil {
 			return err
 		}
+		guarded.synced = s.synced
 		if err := s.synced.verify(path); err != nil {
 			return err
 		}
@@ -179,7 +180,7 @@ func (s *Store) examine(path string, o Options) error {
 	if there.Exists {
 		return s.checkOptions(path, there.OptionsFilename)
 	}
-	marker, format, err := atomicfs.LocateMarker(s.fs, path, "format-version")
+	marker, format, err := atomicfs.LocateMarker(guarded, path, "format-version")
 	if err != nil {
 		return err
 	}
@@ -224,12 +225,13 @@ func (s *Store) Close() error {
 	s.mu.Unlock()
 	close(s.stop)
 	s.quiet()
-	s.notes.Wait()
+	// If the store breaks, the database's goroutines may stand for ever where the disk failed them: they are left as they
+	// are, like a crash.
+	return s.unlessBroken(s.close)
+}
 
-	if err := s.fault.err(); err != nil {
-		// The database's goroutines may stand for ever where the disk failed them: leave it as it is, like a crash.
-		return err
-	}
+func (s *Store) close() error {
+	s.notes.Wait()
 	s.writer.Wait()
 	if err := s.fault.err(); err != nil {
 		return err
@@ -251,6 +253,9 @@ func (s *Store) Close() error {
 	}
 	return nil
 }
+
+// Broken is closed when the store has failed for good; Err says how.
+func (s *Store) Broken() <-chan struct{} { return s.fault.broken }
 
 // Err is the failure that broke the store for good, nil while it works.
 func (s *Store) Err() error { return s.fault.err() }

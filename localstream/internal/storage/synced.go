@@ -52,17 +52,21 @@ type synced struct {
 	dirty chan struct{} // gets a token when ends grow
 }
 
-// makeSynced makes a SYNCED that knows of nothing, unless there is a good one.
+// makeSynced makes a SYNCED that knows of nothing, unless there is a good one. When it returns a power cut leaves it: the
+// marker, which says that there is one, comes behind it.
 func makeSynced(fsys vfs.FS, dir string) error {
 	if _, _, err := readSynced(fsys, dir); err == nil {
-		return nil
+		return syncDirectory(fsys, dir)
 	}
 	f, err := fsys.Create(fsys.PathJoin(dir, syncedName), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(append(encodeSynced(0, nil), encodeSynced(1, nil)...))
-	return errors.Join(err, f.Sync(), f.Close())
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return syncDirectory(fsys, dir)
 }
 
 // openSynced reads what SYNCED says and opens it for writing.
