@@ -52,21 +52,19 @@ func (f *feed) run(ctx context.Context, send func(wire.Event) error) error {
 			return err
 		}
 		arrived, changed := f.tail.arrived.wait(), f.s.changed.wait() // before looking, so that nothing is missed
-		e, p, err := f.look(due)
+		e, size, err := f.look(due)
 		if err != nil {
 			return err
 		}
 		if e != nil {
-			err := send(wire.Event{Type: "SubscribeToShardEvent", Payload: e})
-			p.release()
-			if err != nil || e.ChildShards != nil {
+			if err := send(wire.Event{Type: "SubscribeToShardEvent", Payload: e}); err != nil || e.ChildShards != nil {
 				return err
 			}
 			heart.Stop()
 			heart, due = f.s.o.Clock.NewTimer(beat), false
-			if p.size > 0 {
+			if size > 0 {
 				arrived = now // there may be more already
-				f.pace(ctx, p.size)
+				f.pace(ctx, size)
 			}
 		}
 		select {
@@ -110,28 +108,36 @@ func (f *feed) pace(ctx context.Context, size int) {
 }
 
 // look makes the next event: records if there are any, or the shard's end, or the mere position if that is due. It
-// returns nil if there is nothing to say. The records of the event alias the page.
-func (f *feed) look(due bool) (*types.SubscribeToShardEvent, *page, error) {
+// returns nil if there is nothing to say, and the size of the records.
+func (f *feed) look(due bool) (*types.SubscribeToShardEvent, int, error) {
 	now := f.s.now()
 	st, err := f.still(now)
 	if err != nil {
-		return nil, nil, err
+		return nil, 0, err
 	}
 	sh, ok := st.shard(f.key.shard)
 	if !ok {
-		return nil, nil, f.s.noSuchShard(f.name, shardID(f.key.shard))
+		return nil, 0, f.s.noSuchShard(f.name, shardID(f.key.shard))
 	}
 	// The version first, the tip then: what a closed shard's tip shows is all there will be.
 	p := &page{shard: sh, limit: maxPageRecords, most: maxEventBytes, next: f.next, tip: f.tail.visible.Load().next}
 	if err := f.s.read(st, p, now); err != nil {
-		return nil, nil, fmt.Errorf("reading %s of %s: %w", sh.id(), f.name, err)
+		return nil, 0, fmt.Errorf("reading %s of %s: %w", sh.id(), f.name, err)
+	}
+	defer p.release()
+	records, err := p.records()
+	if err != nil && len(records) > 0 {
+		return f.look(due) // that page ends before what cannot be read
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("reading %s of %s: %w", sh.id(), f.name, err)
 	}
 	f.next = p.next
 	atEnd := sh.Closed != 0 && p.next >= p.tip
-	if len(p.items) == 0 && !atEnd && !due {
-		return nil, nil, nil
+	if p.count == 0 && !atEnd && !due {
+		return nil, 0, nil
 	}
-	e := &types.SubscribeToShardEvent{Records: p.records(), MillisBehindLatest: new(int64)}
+	e := &types.SubscribeToShardEvent{Records: records, MillisBehindLatest: new(int64)}
 	if p.next < p.tip {
 		*e.MillisBehindLatest = max(0, now.UnixMilli()-p.unread)
 	}
@@ -141,7 +147,7 @@ func (f *feed) look(due bool) (*types.SubscribeToShardEvent, *page, error) {
 		number := f.continuation(p, now).String()
 		e.ContinuationSequenceNumber = &number
 	}
-	return e, p, nil
+	return e, p.size, nil
 }
 
 // still finds the subscription's stream as it is now, or the reason why there is nothing to subscribe to any more.
@@ -163,8 +169,8 @@ func (f *feed) still(now time.Time) (*stream, error) {
 // continuation is the number after which a client goes on: that of the last record, or one that lies between it and
 // the next, and moves with the time.
 func (f *feed) continuation(p *page, now time.Time) sequence {
-	if n := len(p.items); n > 0 {
-		return p.shard.number(p.items[n-1].counter, p.items[n-1].arrival)
+	if p.count > 0 {
+		return p.shard.number(p.last())
 	}
 	counter := uint64(0)
 	if p.next > 0 {

@@ -1,7 +1,6 @@
 package kinesis
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -60,11 +59,11 @@ func (s *Service) getRecords(_ context.Context, in *getRecordsInput) (any, error
 		return nil, fmt.Errorf("reading %s of %s: %w", sh.id(), st.Name, err)
 	}
 	sh.tail.reads.add(p.size, limits)
-	return newRecordsReply(s.answer(st, p, now), p)
+	return &recordsReply{out: s.answer(st, p, now), page: p}, nil
 }
 
-// answer makes the output of a page, without its records. At the end of a closed shard, and only there, children take the place of the
-// next iterator.
+// answer makes the output of a page, without its records. At the end of a closed shard, and only there, children take the
+// place of the next iterator.
 func (s *Service) answer(st *stream, p *page, now time.Time) *kinesis.GetRecordsOutput {
 	out := &kinesis.GetRecordsOutput{MillisBehindLatest: new(int64)}
 	if p.next < p.tip {
@@ -83,42 +82,9 @@ func (s *Service) answer(st *stream, p *page, now time.Time) *kinesis.GetRecords
 	return out
 }
 
-// A page gathers the records of one answer.
-type page struct {
-	shard  *shard
-	limit  int
-	most   int    // bytes of records, but a larger one comes alone; 0 is maxPageBytes
-	next   uint64 // counter of the next record to read
-	tip    uint64 // counter at which reading stops: what is on disk
-	unread int64  // arrival of the next record, if there is one
-
-	size  int
-	items []item
-	kept  []*[]byte // the chunks that items alias
-}
-
-// load reads the chunk at it into memory of the page's.
-func (p *page) load(it *storage.Iter, c *chunk) error {
-	kept, _ := keptChunks.Get().(*[]byte)
-	if kept == nil {
-		kept = new([]byte)
-	}
-	var err error
-	*kept, err = it.Body((*kept)[:0])
-	p.kept = append(p.kept, kept)
-	c.records = *kept
-	return err
-}
-
-type item struct {
-	counter   uint64
-	arrival   int64
-	encrypted bool
-	key, data []byte
-}
-
-// read fills p from the store, oldest first.
+// read fills p from the store, oldest first. If there is no error the caller releases it.
 func (s *Service) read(st *stream, p *page, now time.Time) error {
+	p.s = s
 	if p.next >= p.tip {
 		return nil
 	}
@@ -127,6 +93,17 @@ func (s *Service) read(st *stream, p *page, now time.Time) error {
 		return err
 	}
 	defer it.Close()
+	err = s.gather(st, p, it, now)
+	if err == nil && p.count > 0 {
+		p.bodies, err = it.Finish()
+	}
+	if err != nil {
+		p.release()
+	}
+	return err
+}
+
+func (s *Service) gather(st *stream, p *page, it *storage.Iter, now time.Time) error {
 	horizon := st.horizon(now)
 	c, ok, err := seek(it, st.ID, p.shard.Index, p.next)
 	if err == nil && ok && c.arrival < horizon {
@@ -138,7 +115,7 @@ func (s *Service) read(st *stream, p *page, now time.Time) error {
 		}
 	}
 	for ; err == nil && ok && c.first < p.tip; c, ok, err = following(it) {
-		full, err := p.fill(it, c)
+		full, err := s.fill(p, it, c)
 		if full || err != nil {
 			return err
 		}
@@ -147,34 +124,6 @@ func (s *Service) read(st *stream, p *page, now time.Time) error {
 		p.next = max(p.next, p.tip) // nothing more: what is missing was deleted
 	}
 	return err
-}
-
-// fill takes what fits of a chunk into the page and reports whether the page is full.
-func (p *page) fill(it *storage.Iter, c chunk) (full bool, err error) {
-	if len(p.items) == p.limit || p.size >= cmp.Or(p.most, maxPageBytes) {
-		p.unread = c.arrival
-		return true, nil
-	}
-	if err := p.load(it, &c); err != nil {
-		return false, err
-	}
-	for c.count > 0 {
-		counter := c.first
-		key, data, err := c.next()
-		if err != nil {
-			return false, err
-		}
-		if counter < p.next {
-			continue
-		}
-		size := len(key) + len(data)
-		if len(p.items) == p.limit || len(p.items) > 0 && p.size+size > cmp.Or(p.most, maxPageBytes) {
-			p.unread = c.arrival
-			return true, nil
-		}
-		p.add(item{counter, c.arrival, c.encrypted, key, data})
-	}
-	return false, nil
 }
 
 // seek positions it on the chunk that holds the record with that counter, or the first chunk behind it.
@@ -229,29 +178,4 @@ func firstSince(it *storage.Iter, stream uint64, sh *shard, since int64, tip uin
 		}
 	}
 	return min(low, tip), nil
-}
-
-// records makes the SDK's records, with few allocations for many of them.
-func (p *page) records() []types.Record {
-	n := len(p.items)
-	records := make([]types.Record, n)
-	arrivals := make([]time.Time, n)
-	texts := make([]string, 2*n)
-	var all []byte
-	for i := range p.items {
-		all = p.shard.number(p.items[i].counter, p.items[i].arrival).appendTo(all)
-		all = append(all, p.items[i].key...)
-	}
-	rest := string(all)
-	for i := range p.items {
-		number, key := &texts[2*i], &texts[2*i+1]
-		*number, rest = rest[:sequenceDigits], rest[sequenceDigits:]
-		*key, rest = rest[:len(p.items[i].key)], rest[len(p.items[i].key):]
-		arrivals[i] = time.UnixMilli(p.items[i].arrival)
-		records[i] = types.Record{SequenceNumber: number, PartitionKey: key, Data: p.items[i].data, ApproximateArrivalTimestamp: &arrivals[i]}
-		if p.items[i].encrypted {
-			records[i].EncryptionType = types.EncryptionTypeKms
-		}
-	}
-	return records
 }

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/bits"
+
+	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
 
 // Keys in the store, all below "k"; numbers are big-endian, so keys sort as their numbers do.
@@ -20,6 +22,8 @@ import (
 //
 //	arrival 8    milliseconds since the epoch, of all its records
 //	count 4      how many records it has; the highest bit says that they are of an encrypted stream
+//	sizes 12     of its records, 4 each: their keys and data, these in JSON, and in CBOR; the first stores have none.
+//	             Answers announce their length by them: an encoding that changes would need notes of another size
 //
 // Its body has for each record the uvarint length of the partition key, the key, the uvarint length of the data, the data.
 const (
@@ -30,7 +34,8 @@ const (
 	prefixFloor = "kf"
 	prefixChunk = "kr"
 
-	chunkNote  = 12
+	shortNote  = 12
+	chunkNote  = 24
 	chunkBytes = 512 << 10
 
 	chunkEncrypted = 1 << 31
@@ -84,20 +89,54 @@ type chunk struct {
 	arrival   int64
 	count     uint64
 	encrypted bool
+	sizes     sizes
 	records   []byte // the body, once it has been read
 }
 
+// sizes are how much the records of a chunk take: their keys and data as they are, and in the answers' encodings.
+type sizes struct{ payload, json, cbor int }
+
+// known reports whether the sizes are there: no record takes nothing.
+func (z *sizes) known() bool { return z.json > 0 }
+
+// add counts a record.
+func (z *sizes) add(key, data []byte) {
+	z.payload += len(key) + len(data)
+	z.json += wire.TextSize(key) + wire.BlobSize(data)
+	z.cbor += wire.CBORTextSize(key) + wire.CBORBlobSize(data)
+}
+
+// note is what the chunk's entry in the store has beside its key.
+func (c *chunk) note() []byte {
+	count := uint32(c.count)
+	if c.encrypted {
+		count |= chunkEncrypted
+	}
+	note := binary.BigEndian.AppendUint64(make([]byte, 0, chunkNote), uint64(c.arrival))
+	note = binary.BigEndian.AppendUint32(note, count)
+	for _, size := range []int{c.sizes.payload, c.sizes.json, c.sizes.cbor} {
+		note = binary.BigEndian.AppendUint32(note, uint32(size))
+	}
+	return note
+}
+
 func openChunk(key, note []byte) (chunk, error) {
-	if len(key) < 8 || len(note) != chunkNote {
-		return chunk{}, fmt.Errorf("chunk with a note of %d bytes; want %d", len(note), chunkNote)
+	if len(key) < 8 || len(note) != chunkNote && len(note) != shortNote {
+		return chunk{}, fmt.Errorf("chunk with a note of %d bytes; want %d or %d", len(note), chunkNote, shortNote)
 	}
 	count := binary.BigEndian.Uint32(note[8:])
-	return chunk{
+	c := chunk{
 		first:     binary.BigEndian.Uint64(key[len(key)-8:]),
 		arrival:   int64(binary.BigEndian.Uint64(note)),
 		count:     uint64(count &^ chunkEncrypted),
 		encrypted: count&chunkEncrypted != 0,
-	}, nil
+	}
+	if len(note) == chunkNote {
+		c.sizes.payload = int(binary.BigEndian.Uint32(note[12:]))
+		c.sizes.json = int(binary.BigEndian.Uint32(note[16:]))
+		c.sizes.cbor = int(binary.BigEndian.Uint32(note[20:]))
+	}
+	return c, nil
 }
 
 // recordSize is how much of a chunk's body a record takes.

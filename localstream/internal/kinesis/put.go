@@ -2,7 +2,6 @@ package kinesis
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
@@ -72,7 +71,8 @@ type write struct {
 type draft struct {
 	shard   *shard
 	entries int
-	size    int    // of its body
+	size    int // of its body
+	sizes   sizes
 	rest    []byte // of its body, where the next record goes
 	first   uint64
 	arrival int64
@@ -242,6 +242,7 @@ func (w *write) encode() {
 	for i, p := range w.placed {
 		if p.chunk != nil {
 			p.chunk.rest = putRecord(p.chunk.rest, w.entries[i].PartitionKey, w.entries[i].Data)
+			p.chunk.sizes.add(w.entries[i].PartitionKey, w.entries[i].Data)
 		}
 	}
 	w.block.Seal()
@@ -290,12 +291,8 @@ func (d *draft) number(now time.Time, encrypted bool) []byte {
 	t.arrival = max(t.arrival, now.UnixMilli())
 	d.first, d.arrival = t.next, t.arrival
 	t.next += uint64(d.entries)
-	note := binary.BigEndian.AppendUint64(make([]byte, 0, chunkNote), uint64(d.arrival))
-	count := uint32(d.entries)
-	if encrypted {
-		count |= chunkEncrypted
-	}
-	return binary.BigEndian.AppendUint32(note, count)
+	c := chunk{arrival: d.arrival, count: uint64(d.entries), encrypted: encrypted, sizes: d.sizes}
+	return c.note()
 }
 
 // publish lets readers see the chunks.

@@ -59,9 +59,6 @@ func (r putReply) Serialize(s smithy.ShapeSerializer) { r.results().Serialize(s)
 // ReplySize is what the usual entries need.
 func (r putReply) ReplySize() int { return 128*len(r.placed) + 64 }
 
-// Release has nothing to do: the reply has no memory of others.
-func (r putReply) Release() {}
-
 // results are the answers to PutRecords, in the order of the entries.
 func (w *write) results() *kinesis.PutRecordsOutput {
 	out := &kinesis.PutRecordsOutput{FailedRecordCount: new(int32), EncryptionType: w.encryption(), Records: make([]types.PutRecordsResultEntry, len(w.entries))}

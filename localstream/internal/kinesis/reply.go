@@ -1,132 +1,125 @@
 package kinesis
 
 import (
-	"sync"
-
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-	"github.com/aws/smithy-go"
 
 	"github.com/shoal-stream/shoal/localstream/internal/wire"
 )
 
-// A recordsReply is the answer of GetRecords, encoded from the chunks' bytes while it is sent. Its JSON is what the
-// SDK's type would give; for CBOR it becomes that type.
+// A recordsReply is the answer of GetRecords, encoded from the chunks' bytes while it is sent. It is what the SDK's type
+// would give.
 type recordsReply struct {
 	out  *kinesis.GetRecordsOutput // without its records
 	page *page
-	head []byte // the JSON before the records
-	size int
-	sent int // items that have been encoded
-	run  run
+
+	form *form
+	head []byte // what comes before the records
+	part int    // the next one to be opened
+	open chunk  // what is left of the open one
+	sent int    // records
+	run  run    // writes their numbers
 }
 
-const (
-	jsonRecords   = `,"Records":[`
-	jsonArrival   = `{"ApproximateArrivalTimestamp":`
-	jsonData      = `,"Data":`
-	jsonEncrypted = `,"EncryptionType":"KMS"`
-	jsonKey       = `,"PartitionKey":`
-	jsonNumber    = `,"SequenceNumber":"`
-	jsonNext      = `"}`
-	jsonEnd       = `]}`
-
-	jsonFixed = len(jsonArrival) + len(jsonData) + len(jsonKey) + len(jsonNumber) + sequenceDigits + len(jsonNext)
-)
-
-func newRecordsReply(out *kinesis.GetRecordsOutput, p *page) (*recordsReply, error) {
-	head, err := wire.AppendJSON(nil, out)
-	if err != nil {
-		return nil, err
-	}
-	r := &recordsReply{out: out, page: p, head: append(head[:len(head)-1], jsonRecords...)}
-	r.size = len(r.head) + max(0, len(p.items)-1) + len(jsonEnd)
-	var digits [32]byte
-	arrival, width := int64(0), 0
-	for i := range p.items {
-		it := &p.items[i]
-		if width == 0 || it.arrival != arrival {
-			arrival, width = it.arrival, len(wire.AppendMillis(digits[:0], it.arrival))
-		}
-		r.size += jsonFixed + width + wire.BlobSize(it.data) + wire.TextSize(it.key)
-		if it.encrypted {
-			r.size += len(jsonEncrypted)
-		}
-	}
-	return r, nil
+// A form is an encoding of the answer, in its fixed parts. All of a record is there but its values.
+type form struct {
+	records, comma, end                         string // of the list, and of all
+	arrival, data, encrypted, key, number, next string // what comes before a member, and at a record's end
+	millis                                      func(b []byte, ms int64) []byte
+	blob, text                                  func(b, value []byte) []byte
+	size                                        func(sizes) int // of data and keys
 }
 
-// JSONSize is the length of the JSON.
-func (r *recordsReply) JSONSize() int { return r.size }
+var jsonForm = form{
+	records: `,"Records":[`, comma: `,`, end: `]}`,
+	arrival: `{"ApproximateArrivalTimestamp":`, data: `,"Data":`, encrypted: `,"EncryptionType":"KMS"`, key: `,"PartitionKey":`,
+	number: `,"SequenceNumber":"`, next: `"}`,
+	millis: wire.AppendMillis, blob: wire.AppendBlob, text: wire.AppendText,
+	size: func(z sizes) int { return z.json },
+}
+
+// Names have one byte for their length if they are shorter than 24, else two.
+var cborForm = form{
+	records: "\x67Records\x9f", end: "\xff\xff",
+	arrival: "\xbf\x78\x1bApproximateArrivalTimestamp", data: "\x64Data", encrypted: "\x6eEncryptionType\x63KMS", key: "\x6cPartitionKey",
+	number: "\x6eSequenceNumber\x78\x38", next: "\xff", // 56 digits
+	millis: wire.AppendCBORMillis, blob: wire.AppendCBORBlob, text: wire.AppendCBORText,
+	size: func(z sizes) int { return z.cbor },
+}
+
+// recordSize is how much a record takes, without its data and key.
+func (f *form) recordSize(c *chunk) int {
+	var moment [32]byte
+	n := len(f.arrival) + len(f.millis(moment[:0], c.arrival)) + len(f.data) + len(f.key) + len(f.number) + sequenceDigits + len(f.next)
+	if c.encrypted {
+		n += len(f.encrypted)
+	}
+	return n
+}
+
+// Start makes what comes before the records.
+func (r *recordsReply) Start(cbor bool) (size int, err error) {
+	r.form = &jsonForm
+	appendOutput := wire.AppendJSON
+	if cbor {
+		r.form, appendOutput = &cborForm, wire.AppendCBOR
+	}
+	if r.head, err = appendOutput(nil, r.out); err != nil {
+		return 0, err
+	}
+	r.head = append(r.head[:len(r.head)-1], r.form.records...) // the object goes on
+	size = len(r.head) + max(0, r.page.count-1)*len(r.form.comma) + len(r.form.end)
+	for i := range r.page.parts {
+		c := &r.page.parts[i].chunk
+		size += int(c.count)*r.form.recordSize(c) + r.form.size(c.sizes)
+	}
+	return size, nil
+}
 
 // AppendPiece appends the next records.
-func (r *recordsReply) AppendPiece(b []byte, size int) ([]byte, bool) {
-	if r.sent == 0 {
-		b = append(b, r.head...)
-	}
-	for ; r.sent < len(r.page.items); r.sent++ {
-		if len(b) >= size {
-			return b, true
+func (r *recordsReply) AppendPiece(b []byte, size int) (piece []byte, more bool, err error) {
+	b = append(b, r.head...)
+	r.head = nil
+	for {
+		for r.open.count > 0 {
+			if len(b) >= size {
+				return b, true, nil
+			}
+			if b, err = r.appendRecord(b); err != nil {
+				r.page.spoiled(r.part - 1)
+				return b, false, err
+			}
 		}
-		if r.sent > 0 {
-			b = append(b, ',')
+		if r.part == len(r.page.parts) {
+			return append(b, r.form.end...), false, nil
 		}
-		b = r.appendRecord(b, &r.page.items[r.sent])
+		if r.open, err = r.page.open(r.part); err != nil {
+			return b, false, err
+		}
+		r.part++
 	}
-	return append(b, jsonEnd...), false
 }
 
-func (r *recordsReply) appendRecord(b []byte, it *item) []byte {
-	b = wire.AppendMillis(append(b, jsonArrival...), it.arrival)
-	b = wire.AppendBlob(append(b, jsonData...), it.data)
-	if it.encrypted {
-		b = append(b, jsonEncrypted...)
+// appendRecord appends the open chunk's next record.
+func (r *recordsReply) appendRecord(b []byte) ([]byte, error) {
+	f, c := r.form, &r.open
+	counter := c.first
+	key, data, err := c.next()
+	if err != nil {
+		return b, err
 	}
-	b = wire.AppendText(append(b, jsonKey...), it.key)
-	b = r.run.appendTo(append(b, jsonNumber...), r.page.shard, it.counter, it.arrival)
-	return append(b, jsonNext...)
+	if r.sent > 0 {
+		b = append(b, f.comma...)
+	}
+	r.sent++
+	b = f.millis(append(b, f.arrival...), c.arrival)
+	b = f.blob(append(b, f.data...), data)
+	if c.encrypted {
+		b = append(b, f.encrypted...)
+	}
+	b = f.text(append(b, f.key...), key)
+	b = r.run.appendTo(append(b, f.number...), r.page.shard, counter, c.arrival)
+	return append(b, f.next...), nil
 }
-
-// Serialize writes the SDK's output.
-func (r *recordsReply) Serialize(s smithy.ShapeSerializer) {
-	r.out.Records = r.page.records()
-	r.out.Serialize(s)
-}
-
-// ReplySize allows for what stands around a record's key and data.
-func (r *recordsReply) ReplySize() int { return r.page.size + 200*len(r.page.items) + 1024 }
 
 // Release hands the page's memory to other pages.
 func (r *recordsReply) Release() { r.page.release() }
-
-// Memory of pages for other pages: chunks of usual size, and lists of items.
-var (
-	keptChunks sync.Pool // of *[]byte
-	keptItems  sync.Pool // of *[]item
-)
-
-// release gives up the page's chunks: nobody may use its items any more.
-func (p *page) release() {
-	for _, kept := range p.kept {
-		if cap(*kept) <= 2*chunkBytes {
-			keptChunks.Put(kept)
-		}
-	}
-	if cap(p.items) > 0 {
-		items := p.items[:0]
-		clear(p.items)
-		keptItems.Put(&items)
-	}
-	p.kept, p.items = nil, nil
-}
-
-// add takes a record into the page.
-func (p *page) add(it item) {
-	if p.items == nil {
-		if kept, _ := keptItems.Get().(*[]item); kept != nil {
-			p.items = *kept
-		}
-	}
-	p.items = append(p.items, it)
-	p.size += len(it.key) + len(it.data)
-	p.next = it.counter + 1
-}

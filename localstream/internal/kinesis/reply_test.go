@@ -35,12 +35,16 @@ func TestRunsGiveTheNumbersOfTheirRecords(t *testing.T) {
 func pageOf(encrypted bool) *page {
 	p := &page{shard: &shard{Index: 3, Creation: 1_700_000_000}}
 	for i, key := range []string{"plain", `"quoted" \ and <tags>`, "tab\tand\x01", "Zürich", "日本語", "\xff\xfe", "a", strings.Repeat("k", 256)} {
-		for size := range 20 {
-			p.items = append(p.items, item{
-				counter: uint64(10*i + size), arrival: 1_700_000_000_000 + int64(i*250), encrypted: encrypted,
-				key: []byte(key), data: bytes.Repeat([]byte{byte(size), 0xfb}, size),
-			})
+		c := chunk{first: uint64(100 * i), arrival: 1_700_000_000_000 + int64(i*250), encrypted: encrypted}
+		for _, size := range []int{0, 1, 2, 3, 4, 22, 23, 24, 100, 255, 256, 300} {
+			key, data := []byte(key), bytes.Repeat([]byte{byte(size), 0xfb, 0}, size)[:size]
+			record := make([]byte, recordSize(len(key), len(data)))
+			putRecord(record, key, data)
+			c.records = append(c.records, record...)
+			c.sizes.add(key, data)
+			c.count++
 		}
+		p.take(part{chunk: c, kept: new([]byte)})
 	}
 	return p
 }
@@ -56,30 +60,35 @@ func TestRecordsAreEncodedAsTheSDKsTypesAre(t *testing.T) {
 		"none":      {&kinesis.GetRecordsOutput{NextShardIterator: &next, MillisBehindLatest: new(int64)}, &page{shard: &shard{}}},
 		"the end":   {&kinesis.GetRecordsOutput{MillisBehindLatest: new(int64), ChildShards: []types.ChildShard{}}, &page{shard: &shard{}}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			r, err := newRecordsReply(test.out, test.page)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []byte
-			for more := true; more; {
-				var piece []byte
-				piece, more = r.AppendPiece(nil, 1000)
-				if len(piece) == 0 || len(piece) > 2000 {
-					t.Fatalf("a piece of %d bytes, want about 1000", len(piece))
+		for encoding, appendOutput := range map[string]func([]byte, any) ([]byte, error){"JSON": wire.AppendJSON, "CBOR": wire.AppendCBOR} {
+			t.Run(name+" "+encoding, func(t *testing.T) {
+				r := &recordsReply{out: test.out, page: test.page}
+				size, err := r.Start(encoding == "CBOR")
+				if err != nil {
+					t.Fatal(err)
 				}
-				got = append(got, piece...)
-			}
-			if len(got) != r.JSONSize() {
-				t.Errorf("%d bytes, announced as %d", len(got), r.JSONSize())
-			}
-			full := *test.out
-			full.Records = test.page.records()
-			want, err := wire.AppendJSON(nil, &full)
-			if err != nil || !bytes.Equal(got, want) {
-				t.Errorf("got  %s\nwant %s, %v", got, want, err)
-			}
-		})
+				var got []byte
+				for more := true; more; {
+					var piece []byte
+					piece, more, err = r.AppendPiece(nil, 1000)
+					if err != nil || len(piece) == 0 || len(piece) > 2000 {
+						t.Fatalf("a piece of %d bytes, want about 1000: %v", len(piece), err)
+					}
+					got = append(got, piece...)
+				}
+				if len(got) != size {
+					t.Errorf("%d bytes, announced as %d", len(got), size)
+				}
+				full := *test.out
+				if full.Records, err = test.page.records(); err != nil {
+					t.Fatal(err)
+				}
+				want, err := appendOutput(nil, &full)
+				if err != nil || !bytes.Equal(got, want) {
+					t.Errorf("got  %q\nwant %q, %v", got, want, err)
+				}
+			})
+		}
 	}
 }
 
@@ -125,5 +134,18 @@ func TestValidEntriesSatisfyTheModel(t *testing.T) {
 		if got := test.e.Valid(); got != test.want {
 			t.Errorf("%s: Valid() = %t; want %t: false leaves it to the checks one by one", name, got, test.want)
 		}
+	}
+}
+
+// TestSizesInNotesStayWhatTheyAre: the notes that are on disks say how long today's encodings are.
+func TestSizesInNotesStayWhatTheyAre(t *testing.T) {
+	var z sizes
+	for _, key := range []string{"plain", `"quoted" \ and <tags>`, "tab\tand\x01", "Zürich", "\xff\xfe", "\u2028"} {
+		for _, size := range []int{0, 1, 2, 3, 23, 24, 255, 256, 70_000} {
+			z.add([]byte(key), make([]byte, size))
+		}
+	}
+	if want := (sizes{423_798, 565_323, 423_963}); z != want {
+		t.Errorf("%+v, want %+v: stored chunks have the old sizes", z, want)
 	}
 }

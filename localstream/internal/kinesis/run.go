@@ -8,6 +8,9 @@ type run struct {
 	counter, arrival uint64
 	limbs            [4]uint64 // the number in base 10^18, lowest first
 	started          bool
+
+	digits [sequenceDigits]byte // the text; it has the upper limbs as they are in upper
+	upper  [2]uint64
 }
 
 // Between two numbers of a run lies 2^80: the counter's lowest bit.
@@ -49,26 +52,28 @@ func (r *run) step() {
 	}
 }
 
-// text appends the 56 digits.
+// text appends the 56 digits. The upper ones seldom change from one number to the next.
 func (r *run) text(b []byte) []byte {
-	n := len(b)
-	b = append(b, zeros...)
-	end := len(b)
-	for _, limb := range r.limbs {
-		for range 9 {
-			pair := limb % 100 * 2
-			limb /= 100
-			end -= 2
-			b[end], b[end+1] = pairs[pair], pairs[pair+1]
-			if end == n {
-				return b
-			}
-		}
+	if upper := [2]uint64(r.limbs[2:]); upper != r.upper {
+		r.upper = upper
+		decimals(r.digits[2:20], r.digits[2:20], upper[0], upper[0])
+		r.digits[0], r.digits[1] = pairs[upper[1]*2], pairs[upper[1]*2+1]
 	}
-	return b
+	decimals(r.digits[20:38], r.digits[38:56], r.limbs[1], r.limbs[0])
+	return append(b, r.digits[:]...)
 }
 
-const zeros = "00000000000000000000000000000000000000000000000000000000" // sequenceDigits of them
+// decimals writes two numbers of 18 digits: side by side, as neither has to wait for the other's divisions.
+func decimals(a, b []byte, m, n uint64) {
+	_, _ = a[17], b[17]
+	for i := 16; i >= 0; i -= 2 {
+		p, q := m%100*2, n%100*2
+		m /= 100
+		n /= 100
+		a[i], a[i+1] = pairs[p], pairs[p+1]
+		b[i], b[i+1] = pairs[q], pairs[q+1]
+	}
+}
 
 // pairs are the numbers below 100 in two digits each.
 var pairs = func() (p [200]byte) {

@@ -18,6 +18,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,6 +55,7 @@ type Service struct {
 	account       atomic.Pointer[account]
 
 	subscriptions subscriptions
+	damaged       sync.Map // by the storage.Place of chunks that could not be read
 }
 
 // New makes a service of what store holds.

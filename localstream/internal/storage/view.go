@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // A view is the durable state after some group. The database shows a group to its readers before it is on disk, so
@@ -69,8 +68,9 @@ func (s *Store) release(v *view) {
 // checks Error at the end and calls Close.
 type Iter struct {
 	*pebble.Iterator
-	log     segmentReader
-	release func()
+	log      segmentReader
+	release  func()
+	finished bool
 }
 
 // Note is what was appended with the key beside its body, valid until the next move.
@@ -90,6 +90,26 @@ func (it *Iter) Body(b []byte) ([]byte, error) {
 	return it.log.read(b, p)
 }
 
+// Place is where the key's body is, for Bodies.
+func (it *Iter) Place() (Place, error) {
+	p, ok := parsePlace(it.Value())
+	if !ok {
+		return Place{}, fmt.Errorf("storage: the entry of %q is damaged", it.Key())
+	}
+	return Place{p}, nil
+}
+
+// Finish ends the iteration like Close, which then has nothing to do, and returns what reads the bodies at the places
+// that it has passed.
+func (it *Iter) Finish() (*Bodies, error) {
+	it.finished = true
+	b := &Bodies{log: it.log, release: it.release}
+	if err := it.Iterator.Close(); err != nil {
+		return nil, fmt.Errorf("storage: iterating: %w", errors.Join(damage(err), b.Close()))
+	}
+	return b, nil
+}
+
 // Error is what ended the iteration early, if anything.
 func (it *Iter) Error() error {
 	if err := it.Iterator.Error(); err != nil {
@@ -100,6 +120,9 @@ func (it *Iter) Error() error {
 
 // Close ends the iteration and returns the error that ended it early, if any.
 func (it *Iter) Close() error {
+	if it.finished {
+		return nil
+	}
 	err := errors.Join(damage(it.Iterator.Close()), it.log.close())
 	if it.release != nil {
 		it.release()
@@ -108,47 +131,6 @@ func (it *Iter) Close() error {
 		return fmt.Errorf("storage: iterating: %w", err)
 	}
 	return nil
-}
-
-// A segmentReader reads bodies and keeps the segment open that it read last.
-type segmentReader struct {
-	fs     vfs.FS
-	dir    string
-	file   vfs.File
-	number uint64
-}
-
-func (r *segmentReader) read(b []byte, p place) ([]byte, error) {
-	path := segmentPath(r.fs, r.dir, p.segment)
-	if r.file == nil || r.number != p.segment {
-		if err := r.close(); err != nil {
-			return b, fmt.Errorf("storage: %w", err)
-		}
-		var err error
-		if r.file, err = r.fs.Open(path); err != nil {
-			r.file = nil
-			return b, fmt.Errorf("storage: %w", err)
-		}
-		r.number = p.segment
-	}
-	start := len(b)
-	b = slices.Grow(b, int(p.length))[:start+int(p.length)]
-	if _, err := r.file.ReadAt(b[start:], p.offset); err != nil && p.length > 0 {
-		return b[:start], fmt.Errorf("storage: reading %s at byte %d: %w", path, p.offset, err)
-	}
-	if checksum(b[start:]) != p.sum {
-		return b[:start], fmt.Errorf("storage: %s is damaged: wrong checksum of %d bytes from byte %d on", path, p.length, p.offset)
-	}
-	return b, nil
-}
-
-func (r *segmentReader) close() error {
-	if r.file == nil {
-		return nil
-	}
-	err := r.file.Close()
-	r.file = nil
-	return err
 }
 
 func get(r pebble.Reader, key []byte) ([]byte, bool, error) {

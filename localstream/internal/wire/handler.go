@@ -259,6 +259,9 @@ func (h *Handler) run(x *exchange) {
 		return
 	}
 	out, err := x.operation.Handle(x.r.Context(), in)
+	if r, ok := out.(interface{ Release() }); ok {
+		defer r.Release()
+	}
 	stream, _ := out.(*Stream)
 	switch {
 	case fault.CutAfter:
@@ -310,14 +313,12 @@ func (h *Handler) coral(x *exchange, kind string, status int) {
 
 func (h *Handler) reply(x *exchange, status int, out any) {
 	size := smallBuffer
-	if p, ok := out.(Pieced); ok && x.mediaType != cbor11 {
-		defer p.Release()
+	if p, ok := out.(Pieced); ok {
 		h.pieces(x, p)
 		return
 	}
 	if l, ok := out.(Large); ok {
 		size = l.ReplySize()
-		defer l.Release()
 	}
 	b, err := x.appendOutput(getBuffer(size), out)
 	if err != nil {

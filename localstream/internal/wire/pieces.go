@@ -2,20 +2,22 @@ package wire
 
 import (
 	"encoding/base64"
-	"io"
 	"net/http"
 	"strconv"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
 )
 
-// A Pieced output writes its own JSON piece by piece, so that a large reply needs little memory. In CBOR it is written
-// as the smithy.Serializable that it is as well.
+// A Pieced output encodes itself piece by piece while it is sent, so that a large reply needs little memory.
 type Pieced interface {
-	Large
-	// JSONSize is exactly how many bytes all pieces have.
-	JSONSize() int
-	// AppendPiece appends the next part of the JSON to b, which then has about size bytes, and reports whether there is
-	// more. It cannot fail: what it needs is in memory.
-	AppendPiece(b []byte, size int) (piece []byte, more bool)
+	// Start begins the encoding, AWS JSON or CBOR, and returns exactly how many bytes all pieces have.
+	Start(cbor bool) (size int, err error)
+	// AppendPiece appends the next part of the encoding to b, which then has about size bytes, and reports whether there
+	// is more. An error in the first piece is answered, one in a later piece breaks the connection.
+	AppendPiece(b []byte, size int) (piece []byte, more bool, err error)
+	// Release is called at the end, whatever became of the reply.
+	Release()
 }
 
 // pieceSize is how much of a reply is encoded at a time: it stays in the processor's cache until it is sent.
@@ -23,23 +25,31 @@ const pieceSize = 128 << 10
 
 // pieces answers with p.
 func (h *Handler) pieces(x *exchange, p Pieced) {
+	size, err := p.Start(x.mediaType == cbor11)
+	if err != nil {
+		h.fail(x, err)
+		return
+	}
+	b := getBuffer(min(size, pieceSize+pieceSize/4))
+	defer func() { putBuffer(b) }()
+	b, more, err := p.AppendPiece(b, pieceSize)
+	if err != nil {
+		h.fail(x, err)
+		return
+	}
 	header := x.w.Header()
 	header.Set("Content-Type", x.mediaType)
-	header.Set("Content-Length", itoa(p.JSONSize()))
+	header.Set("Content-Length", itoa(size))
 	x.w.WriteHeader(http.StatusOK)
-	_ = writePieces(x.w, p) // an error means that the client went away
-}
-
-func writePieces(w io.Writer, p Pieced) error {
-	b := getBuffer(min(p.JSONSize(), pieceSize+pieceSize/4))
-	defer func() { putBuffer(b) }()
-	for more := true; more; {
-		b, more = p.AppendPiece(b[:0], pieceSize)
-		if _, err := w.Write(b); err != nil {
-			return err
+	for {
+		if _, err := x.w.Write(b); err != nil || !more {
+			return // an error means that the client went away
+		}
+		if b, more, err = p.AppendPiece(b[:0], pieceSize); err != nil {
+			h.o.Logger.Error("reply broken off", zap.String("operation", x.operation.Name), zap.Error(err))
+			panic(http.ErrAbortHandler)
 		}
 	}
-	return nil
 }
 
 // AppendText appends text as a JSON string, like every other string of a reply.
@@ -93,3 +103,40 @@ func AppendMillis(b []byte, ms int64) []byte {
 
 // AppendJSON appends an output's JSON.
 func AppendJSON(b []byte, out any) ([]byte, error) { return appendOutput(b, out) }
+
+// AppendCBOR appends an output's CBOR.
+func AppendCBOR(b []byte, out any) ([]byte, error) { return appendCBOR(b, out) }
+
+// AppendCBORText appends text as a CBOR string, like every other string of a reply.
+func AppendCBORText(b, text []byte) []byte {
+	if !utf8.Valid(text) {
+		return appendCBORText(b, string(text))
+	}
+	return append(appendCBORHead(b, cborText, uint64(len(text))), text...)
+}
+
+// CBORTextSize is how many bytes AppendCBORText appends.
+func CBORTextSize(text []byte) int {
+	if !utf8.Valid(text) {
+		return len(appendCBORText(nil, string(text)))
+	}
+	return cborHeadSize(len(text)) + len(text)
+}
+
+// AppendCBORBlob appends data as CBOR, like every other blob of a reply.
+func AppendCBORBlob(b, data []byte) []byte {
+	return append(appendCBORHead(b, cborBytes, uint64(len(data))), data...)
+}
+
+// CBORBlobSize is how many bytes AppendCBORBlob appends.
+func CBORBlobSize(data []byte) int { return cborHeadSize(len(data)) + len(data) }
+
+func cborHeadSize(n int) int {
+	var head [9]byte
+	return len(appendCBORHead(head[:0], cborBytes, uint64(n)))
+}
+
+// AppendCBORMillis appends a moment in milliseconds since the epoch, like every other time of a reply.
+func AppendCBORMillis(b []byte, ms int64) []byte {
+	return appendCBORInt(appendCBORHead(b, cborTag, 1), ms)
+}

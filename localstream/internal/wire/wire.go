@@ -50,7 +50,7 @@ type Service struct {
 	// JSON is the version of AWS JSON that the service speaks: "1.0" or "1.1".
 	JSON string
 	// CBOR says that the service speaks CBOR 1.1 as well. Its inputs and outputs are then plain: no json.Unmarshaler,
-	// no Appender, and every output smithy.Serializable.
+	// no Appender, and every output smithy.Serializable or Pieced.
 	CBOR bool
 	// InternalError is the error type for failures that are not the caller's, such as "InternalFailure".
 	InternalError string
@@ -92,8 +92,6 @@ type Appender interface {
 type Large interface {
 	// ReplySize is about how many bytes the reply has.
 	ReplySize() int
-	// Release is called once the output has been encoded, or sent, if it was to be the reply.
-	Release()
 }
 
 // Text is a string member that aliases the request body: cheap for members that occur hundreds of times a request.
