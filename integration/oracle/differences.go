@@ -66,7 +66,11 @@ var differences = []difference{
 			strings.HasPrefix(ours.message, "ExpressionAttribute")
 	}},
 	{"a table that is missed comes before a path that is not there", func(req request, theirs, ours answer) bool {
-		return ours.kind == "ResourceNotFoundException" && strings.Contains(theirs.message, "document path")
+		return ours.kind == "ResourceNotFoundException" &&
+			(strings.Contains(theirs.message, "document path") || strings.Contains(theirs.message, "attribute that does not exist in the item"))
+	}},
+	{"a table that is missed comes before an empty key in a batch", func(req request, theirs, ours answer) bool {
+		return ours.kind == "ResourceNotFoundException" && strings.Contains(theirs.message, "has one or more empty keys")
 	}},
 	{"an update cannot give an index key another type", func(req request, theirs, ours answer) bool {
 		return req.operation == "UpdateItem" && ours.kind == "ValidationException" && theirs.kind == "" &&

@@ -101,8 +101,9 @@ func TestWrongTransactions(t *testing.T) {
 	}{
 		"nothing to do":     {[]types.TransactWriteItem{{}}, validation, "Invalid Request: TransactWriteRequest should contain Delete or Put or Update request"},
 		"two things in one": {[]types.TransactWriteItem{both}, validation, "TransactItems can only contain one of Check, Put, Update or Delete"},
-		"one item twice, then a table that is missing": {[]types.TransactWriteItem{put, put, transactPut("nowhere", item{"p": str("a")}, "")}, validation, "Transaction request cannot include multiple operations on one item"},
-		"a table that is missing, then one item twice": {[]types.TransactWriteItem{transactPut("nowhere", item{"p": str("a")}, ""), put, put}, validation, "Transaction request cannot include multiple operations on one item"},
+		"one item twice, then a table that is missing":    {[]types.TransactWriteItem{put, put, transactPut("nowhere", item{"p": str("a")}, "")}, validation, "Transaction request cannot include multiple operations on one item"},
+		"a table that is missing, then one item twice":    {[]types.TransactWriteItem{transactPut("nowhere", item{"p": str("a")}, ""), put, put}, validation, "Transaction request cannot include multiple operations on one item"},
+		"a table that is missing, then a malformed value": {[]types.TransactWriteItem{transactPut("nowhere", item{"p": str("a")}, ""), transactPut("t-1", item{"p": str("a"), "n": num("123456789012345678901234567890123456789")}, "")}, validation, "Attempting to store more than 38 significant digits in a Number"},
 		"one item twice":        {[]types.TransactWriteItem{put, put}, validation, "Transaction request cannot include multiple operations on one item"},
 		"no such table":         {[]types.TransactWriteItem{transactPut("t-2", item{"p": str("a")}, "")}, "ResourceNotFoundException", "Requested resource not found"},
 		"more than 4 MiB":       {large, validation, "Transaction request exceeds the limit: its items have 4400034 bytes, at most 4194304 are allowed"},

@@ -157,8 +157,8 @@ func (s *Service) bindTransacted(m *transactWrite) (w *inTransaction, err error)
 	return w, err
 }
 
-// checkTransaction finds the tables and checks the writes against them. One item twice comes before a table that is
-// missed, and another transaction's token before what is wrong with the writes.
+// checkTransaction finds the tables and checks the writes against them. Malformed values and one item twice come before a
+// table that is missed, and another transaction's token before what is wrong with the writes.
 func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed, name *string) error {
 	var missed error
 	failed := make([]reason, len(all))
@@ -174,7 +174,11 @@ func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed, nam
 		}
 		w.units = units.of(w.table.Name)
 	}
-	if missed == nil && !slices.ContainsFunc(all, (*inTransaction).malformed) {
+	malformed := slices.IndexFunc(all, func(w *inTransaction) bool { return w.problem() != "" })
+	switch {
+	case missed != nil && malformed >= 0:
+		return invalid("%s", all[malformed].problem())
+	case missed == nil && malformed < 0:
 		if _, err := s.replayed(s.store.Get, name, &token{Request: digest(all)}); err != nil {
 			return err
 		}
@@ -208,9 +212,9 @@ func (s *Service) checkTransaction(all []*inTransaction, units *allConsumed, nam
 	return missed
 }
 
-// malformed reports whether a value of w is none that an item can have, whatever its table is.
-func (w *inTransaction) malformed() bool {
-	return w.in.Item.Problem() != "" || w.in.Key.Problem() != "" || w.in.ExpressionAttributeValues.Problem() != ""
+// problem is what is wrong with a value of w that no item can have, whatever its table is.
+func (w *inTransaction) problem() string {
+	return cmp.Or(w.in.Item.Problem(), w.in.Key.Problem(), w.in.ExpressionAttributeValues.Problem())
 }
 
 func errOneItemTwice() error {
