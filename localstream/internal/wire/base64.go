@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 )
@@ -63,6 +64,34 @@ func decodeBase64(text []byte) (n int, err error) {
 		done := decodeBlocks(&text[0], &text[0], blocks)
 		n, from = 12*done, 16*done
 	}
+	return decodeRest(text, n, from)
+}
+
+// decodeToQuote decodes what stands before the next quote, in place, if it is plain and whole: it is only looked at once,
+// while it is decoded. Else it is left as it was.
+func decodeToQuote(text []byte) (data []byte, size int, ok bool) {
+	blocks := len(text) / 16
+	if !vectors || blocks == 0 {
+		return nil, 0, false
+	}
+	done := decodeBlocks(&text[0], &text[0], blocks) // a quote ends it
+	n, from := 12*done, 16*done
+	var rest [16]byte
+	left := copy(rest[:], text[from:])
+	quote := bytes.IndexByte(rest[:left], '"')
+	if quote >= 0 && quote%4 == 0 && !bytes.ContainsAny(rest[:quote], "\r\n") { // the base64 package would skip line ends
+		size := from + quote
+		if n, err := decodeRest(text[:size], n, from); err == nil {
+			return text[:n:n], size, true
+		}
+	}
+	copy(text, appendBase64(nil, text[:n]))
+	copy(text[from:], rest[:left])
+	return nil, 0, false
+}
+
+// decodeRest decodes text from a place on, when what is before it has given n bytes.
+func decodeRest(text []byte, n, from int) (int, error) {
 	for len(text)-from > 8 { // the last quantum may have padding
 		u := binary.LittleEndian.Uint64(text[from:])
 		first := base64Bits[0][byte(u)] | base64Bits[1][byte(u>>8)] | base64Bits[2][byte(u>>16)] | base64Bits[3][byte(u>>24)]

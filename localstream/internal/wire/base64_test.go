@@ -71,6 +71,29 @@ func testDamagedBase64(t *testing.T) {
 	}
 }
 
+// TestBlobsAreReadInOnePassAsInMany puts every byte at every place of a blob: read in one pass it gives what it gives read
+// in several, and the text behind it is untouched.
+func TestBlobsAreReadInOnePassAsInMany(t *testing.T) {
+	for size := range 60 {
+		good := append(append([]byte(`"`), appendBase64(nil, make([]byte, size))...), `", "the next member": "QUJDREVGR0hJSktMTU5P"}`...)
+		for at := range len(good) {
+			for c := range 256 {
+				text := bytes.Clone(good)
+				text[at] = byte(c)
+				one, many := scanner{b: bytes.Clone(text)}, scanner{b: bytes.Clone(text)}
+				data, problem, err := one.blob()
+				wantData, wantProblem, wantErr := many.anyBlob()
+				if !bytes.Equal(data, wantData) || (data == nil) != (wantData == nil) || problem != wantProblem || err != wantErr || one.i != many.i {
+					t.Fatalf("%q: %q, %q, %v up to %d; want %q, %q, %v up to %d", text, data, problem, err, one.i, wantData, wantProblem, wantErr, many.i)
+				}
+				if err == nil && !bytes.Equal(one.b[one.i:], text[one.i:]) {
+					t.Fatalf("%q: %q is left behind the blob", text, one.b[one.i:])
+				}
+			}
+		}
+	}
+}
+
 func BenchmarkBase64(b *testing.B) {
 	data := make([]byte, 1024)
 	out := make([]byte, 0, 2000)

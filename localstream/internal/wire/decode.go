@@ -84,16 +84,27 @@ func planFor(t reflect.Type) *plan {
 	return actual.(*plan)
 }
 
+// find finds a field by its name: first where it is to be expected, as members mostly come in one order.
+func (p *plan) find(name []byte, expected int) (int, bool) {
+	if expected < len(p.fields) && p.fields[expected].name == string(name) {
+		return expected, true
+	}
+	i, ok := p.byName[string(name)]
+	return i, ok
+}
+
 // structure reads an object into v. A member that occurs twice is refused: parsers differ in which one they take.
 func (d *decoder) structure(p *plan, v reflect.Value) error {
 	var seen uint64
+	expected := 0
 	direct, _ := v.Addr().Interface().(Direct)
 	return d.s.elements(true, func(key []byte) error {
-		i, ok := p.byName[string(key)]
+		i, ok := p.find(key, expected)
 		if !ok {
 			_, err := d.s.skip()
 			return err
 		}
+		expected = i + 1
 		bit := uint64(1) << (i % 64)
 		if seen&bit != 0 && len(p.fields) <= 64 {
 			return errSyntax
@@ -277,6 +288,10 @@ func (d *decoder) list(v reflect.Value, limit int) error {
 	if err := d.memory.begin(v); err != nil {
 		return err
 	}
+	var p *plan // of the elements, if they are plain structures
+	if t := v.Type().Elem(); t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(unmarshaler) {
+		p = planFor(t)
+	}
 	return d.s.elements(false, func([]byte) error {
 		if v.Len() >= limit {
 			_, err := d.s.skip()
@@ -285,6 +300,9 @@ func (d *decoder) list(v reflect.Value, limit int) error {
 		e, err := d.memory.extend(v)
 		if err != nil {
 			return err
+		}
+		if p != nil && d.s.peek() == '{' {
+			return d.structure(p, e)
 		}
 		return d.value(e, maxElements)
 	})

@@ -53,9 +53,7 @@ func (m *memory) extend(v reflect.Value) (reflect.Value, error) {
 		v.Grow(n)
 	}
 	v.SetLen(n + 1)
-	e := v.Index(n)
-	e.SetZero()
-	return e, nil
+	return v.Index(n), nil // zero, as nothing was there before
 }
 
 // entry pays for an entry of a map with values of a type.

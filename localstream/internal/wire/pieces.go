@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/base64"
+	"math"
 	"net/http"
 	"strconv"
 	"unicode/utf8"
@@ -21,7 +22,7 @@ type Pieced interface {
 }
 
 // pieceSize is how much of a reply is encoded at a time: it stays in the processor's cache until it is sent.
-const pieceSize = 128 << 10
+const pieceSize = 256 << 10
 
 // pieces answers with p.
 func (h *Handler) pieces(x *exchange, p Pieced) {
@@ -132,8 +133,15 @@ func AppendCBORBlob(b, data []byte) []byte {
 func CBORBlobSize(data []byte) int { return cborHeadSize(len(data)) + len(data) }
 
 func cborHeadSize(n int) int {
-	var head [9]byte
-	return len(appendCBORHead(head[:0], cborBytes, uint64(n)))
+	switch {
+	case n < 24:
+		return 1
+	case n <= math.MaxUint8:
+		return 2
+	case n <= math.MaxUint16:
+		return 3
+	}
+	return 5
 }
 
 // AppendCBORMillis appends a moment in milliseconds since the epoch, like every other time of a reply.

@@ -191,6 +191,17 @@ func hex4(b []byte) (rune, bool) {
 
 // blob decodes a base64 string in place: the result aliases the body. The error is a text for the client.
 func (s *scanner) blob() (data []byte, problem string, err error) {
+	if s.peek() == '"' {
+		if data, size, ok := decodeToQuote(s.b[s.i+1:]); ok {
+			s.i += size + 2
+			return data, "", nil
+		}
+	}
+	return s.anyBlob()
+}
+
+// anyBlob is blob for whatever stands there.
+func (s *scanner) anyBlob() (data []byte, problem string, err error) {
 	raw, escaped, err := s.raw()
 	if err != nil {
 		return nil, "", err
