@@ -71,15 +71,15 @@ func testDamagedBase64(t *testing.T) {
 	}
 }
 
-// TestBlobsAreReadInOnePassAsInMany puts every byte at every place of a blob: read in one pass it gives what it gives read
+// TestBlobsAreReadInOnePassAsInMany puts bytes of each kind at every place of a blob: read in one pass it gives what it gives read
 // in several, and the text behind it is untouched.
 func TestBlobsAreReadInOnePassAsInMany(t *testing.T) {
 	for size := range 60 {
 		good := append(append([]byte(`"`), appendBase64(nil, make([]byte, size))...), `", "the next member": "QUJDREVGR0hJSktMTU5P"}`...)
 		for at := range len(good) {
-			for c := range 256 {
+			for _, c := range []byte("\x00\t\r\n \"\\=+/-09AZaz\x7f\x80\xff") {
 				text := bytes.Clone(good)
-				text[at] = byte(c)
+				text[at] = c
 				one, many := scanner{b: bytes.Clone(text)}, scanner{b: bytes.Clone(text)}
 				data, problem, err := one.blob()
 				wantData, wantProblem, wantErr := many.anyBlob()
