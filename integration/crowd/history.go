@@ -95,7 +95,7 @@ func change(from, to lease.Lease) string {
 		return memory.OpAsk
 	case to.Counter == from.Counter:
 		return memory.OpDescribe
-	case from.CheckpointOwner != "" && to.Owner == from.Owner || to.Owner == "" && from.Owner != "":
+	case from.CheckpointOwner != "" && to.CheckpointOwner == "" && to.Owner == from.Owner || to.Owner == "" && from.Owner != "":
 		return memory.OpRelease
 	case to.Owner != from.Owner || to.OwnerSwitches > from.OwnerSwitches:
 		return memory.OpAssign
