@@ -46,7 +46,7 @@ func (s *server) start() {
 	s.t.Helper()
 	for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
 		s.proc = proc.Start(s.t, "localstream", filepath.Join(s.bin, "localstream"), "serve", "-addr", s.addr, "-data", s.dir)
-		_, err := s.proc.Line("ready", 10*time.Second)
+		_, err := s.proc.Line("ready "+s.addr, 10*time.Second) // "already in use" is no such line
 		if err == nil {
 			return
 		}
