@@ -27,6 +27,7 @@ type local struct {
 	fuse  int                 // writes to the disk until the power is cut; 0: never
 	blown chan struct{}       // closed when it is
 	noise float64             // share of the answers that are lost
+	calm  bool                // settled for good
 	old   sync.WaitGroup      // servers that are being closed
 }
 
@@ -122,16 +123,26 @@ func (l *local) setNoise(share float64) {
 func (l *local) settle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.fuse, l.noise = 0, 0
+	l.fuse, l.noise, l.calm = 0, 0, true
 }
 
-// quiet ends the loss of answers and returns what its share was.
-func (l *local) quiet() float64 {
+// quiet loses no answers and cuts no power until resume is called.
+func (l *local) quiet() (resume func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	was := l.noise
-	l.noise = 0
-	return was
+	noise, fuse := l.noise, l.fuse
+	l.noise, l.fuse = 0, 0
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.calm {
+			return
+		}
+		l.noise = noise
+		if l.fuse == 0 { // else somebody has set it anew
+			l.fuse = fuse
+		}
+	}
 }
 
 // Do answers a request, unless the power is off, or goes meanwhile.

@@ -112,12 +112,11 @@ func (w *world) playPowerCut() {
 func (w *world) powerOn() {
 	w.tableMu <- struct{}{}
 	defer func() { <-w.tableMu }()
+	defer w.local.quiet()()
 	if err := w.local.start(); err != nil {
 		w.violate("I16", err.Error())
 		return
 	}
-	noise := w.local.quiet()
-	defer w.local.setNoise(noise)
 	table := w.store.(*localTable)
 	table.lookAgain()
 	wrong, err := table.compare()

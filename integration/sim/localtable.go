@@ -21,18 +21,25 @@ import (
 // applied, also of those whose answer did not come: it then asks for the row. Writes must come one at a time.
 type localTable struct {
 	*dynamo.Store
-	written func(op string, before, after lease.Lease)
+	sender  func() sender // of the write that is being made
+	written func(by sender, op string, before, after lease.Lease)
 
 	mu     sync.Mutex // guards what follows
 	rows   map[string]lease.Lease
-	unsure map[string]string // keys of rows that a write may have changed, and its operation
+	unsure map[string]doubt // by the key of a row
+}
+
+// A doubt is a write that may have changed a row.
+type doubt struct {
+	op string
+	by sender
 }
 
 const tableName = "simulated"
 
-func newLocalTable(l *local, written func(op string, before, after lease.Lease)) *localTable {
+func newLocalTable(l *local, from func() sender, written func(by sender, op string, before, after lease.Lease)) *localTable {
 	store := dynamo.NewWith(dynamodb.NewFromConfig(l.config()), dynamo.Config{Table: tableName})
-	return &localTable{Store: store, written: written, rows: map[string]lease.Lease{}, unsure: map[string]string{}}
+	return &localTable{Store: store, sender: from, written: written, rows: map[string]lease.Lease{}, unsure: map[string]doubt{}}
 }
 
 // Row is the row as it was last seen.
@@ -102,11 +109,11 @@ func (t *localTable) Delete(ctx context.Context, seen lease.Lease) error {
 
 // settle finds out what a write of a row did, and returns err.
 func (t *localTable) settle(op, key string, err error) error {
-	if refusedWrite(err) || errors.Is(err, lease.ErrInvalid) {
+	if refusedWrite(err) || errors.Is(err, lease.ErrInvalid) || errors.Is(err, errNetwork) {
 		return err
 	}
 	t.mu.Lock()
-	t.unsure[key] = op
+	t.unsure[key] = doubt{op, t.sender()}
 	t.mu.Unlock()
 	t.look(key)
 	return err
@@ -132,7 +139,7 @@ func (t *localTable) look(key string) {
 // note takes in what a row is now.
 func (t *localTable) note(key string, row lease.Lease) {
 	t.mu.Lock()
-	before, op := t.rows[key], t.unsure[key]
+	before, made := t.rows[key], t.unsure[key]
 	delete(t.unsure, key)
 	if row.Key == "" {
 		delete(t.rows, key)
@@ -141,7 +148,7 @@ func (t *localTable) note(key string, row lease.Lease) {
 	}
 	t.mu.Unlock()
 	if !reflect.DeepEqual(before, row) {
-		t.written(op, before, row)
+		t.written(made.by, made.op, before, row)
 	}
 }
 

@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	oneSeed = flag.Uint64("seed", 0, "run this seed alone, and tell what happened (-v, -trace)")
+	oneSeed = flag.Uint64("seed", 0, "run this seed alone, and tell what happened (-v, -story)")
 	seeds   = flag.String("seeds", "1:24", "the seeds to run: first:count")
 	hours   = flag.Float64("hours", 0, "stop once so many fleet-hours were simulated")
 	faults  = flag.Duration("faults", defaultFaults, "for how `long` each seed has faults")
@@ -29,7 +29,7 @@ var (
 	shards  = flag.Int("shards", 0, "`number` of shards, in place of what the seed says")
 	strict  = flag.Bool("strict", false, "hold it against a worker that it takes a lease which it could have trusted still")
 	shrink  = flag.Int("shrink", 0, "look for a smaller run that violates what -seed violates, in so `many` runs")
-	trace   = flag.String("trace", "", "a `file` for the trace of -seed; of -seeds, with the seed at its end, for each that violates something")
+	trace   = flag.String("story", "", "a `file` for the trace of -seed; of -seeds, with the seed at its end, for each that violates something")
 	perSeed = flag.Bool("each", false, "print the hash of each seed")
 	layer   = flag.Int("layer", 1, "1: table and streams in memory; 2: localstream over the AWS SDK")
 	blind   = flag.Bool("blind", false, "do not ask that every rare situation was reached")
@@ -212,8 +212,8 @@ func apart(t *testing.T, seed uint64) (r outcome) {
 	flag.Visit(func(f *flag.Flag) {
 		switch f.Name {
 		case "seeds", "hours", "each", "blind":
-		case "trace":
-			args = append(args, "-trace="+file)
+		case "story":
+			args = append(args, "-story="+file)
 		default:
 			if !strings.HasPrefix(f.Name, "test.") {
 				args = append(args, fmt.Sprintf("-%s=%v", f.Name, f.Value))

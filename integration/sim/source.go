@@ -37,7 +37,7 @@ type source interface {
 func (w *world) openTable(o Options) {
 	if o.Server {
 		w.local = newLocal(w.actor())
-		table := newLocalTable(w.local, w.written)
+		table := newLocalTable(w.local, w.sender, w.writtenBy)
 		if err := errors.Join(w.local.start(), table.Open(background)); err != nil {
 			panic(err)
 		}
@@ -75,8 +75,7 @@ func (w *world) newSource(name string) source {
 	if w.local == nil {
 		return memstream.New(name, w.plan.shards, memstream.Options{})
 	}
-	noise := w.local.quiet()
-	defer w.local.setNoise(noise)
+	defer w.local.quiet()()
 	s, err := newLocalSource(w.local, name, w.plan.shards)
 	if err != nil {
 		panic(err)

@@ -185,16 +185,28 @@ type former struct {
 	row   lease.Lease
 }
 
+// A sender is whose request a write is; late says that it was given up before it was carried out.
+type sender struct {
+	request
+	late bool
+}
+
+// sender is that of the write that is being made.
+func (w *world) sender() sender { return sender{w.writer, w.writerLate} }
+
 // written hears of each write that was applied, in their order.
 func (w *world) written(op string, before, after lease.Lease) {
-	r := w.writer
+	w.writtenBy(w.sender(), op, before, after)
+}
+
+func (w *world) writtenBy(r sender, op string, before, after lease.Lease) {
 	e := invariant.Event{Kind: invariant.Write, Op: op, Before: before, After: after, Sent: r.sent}
 	if r.life != nil {
 		e.Worker, e.Life = r.life.name, r.life.id
 	} else {
 		e.Op = invariant.ByHand
 	}
-	if w.writerLate {
+	if r.late {
 		e.Note = Late
 	}
 	row := after
@@ -215,7 +227,7 @@ func (w *world) written(op string, before, after lease.Lease) {
 		w.formers[row.Key] = append(w.formers[row.Key], former{time.Now(), before})
 		w.mu.Unlock()
 	}
-	w.watch(e, r)
+	w.watch(e, r.request)
 }
 
 // stale replaces rows by what they were a moment ago, and drops or adds those that came or went since.
