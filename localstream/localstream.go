@@ -222,7 +222,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.leave()
-	limitBody(w, r)
+	defer limitBody(w, r)()
 	switch {
 	case r.URL.Path == healthPath && r.Method == http.MethodGet:
 		s.health(w)

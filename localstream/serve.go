@@ -60,9 +60,10 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 	protocols.SetUnencryptedHTTP2(secure == nil)
 	protocols.SetHTTP2(secure != nil)
 	server := &http.Server{
-		TLSConfig: secure,
-		Protocols: protocols,
-		Handler:   s,
+		TLSConfig:   secure,
+		Protocols:   protocols,
+		Handler:     s,
+		ConnContext: withGather,
 		// Subscriptions would keep the server for minutes: they end with ctx, other requests are finished.
 		BaseContext:       func(net.Listener) context.Context { return wire.WithDrain(context.Background(), ctx) },
 		ReadHeaderTimeout: headerTimeout,
@@ -95,14 +96,15 @@ func (s *Server) serve(ctx context.Context, l net.Listener, secure *tls.Config) 
 }
 
 // limitBody makes reading r's body fail when it comes too slowly: after the first ten seconds it must have reached
-// 32 KiB for each further second.
-func limitBody(w http.ResponseWriter, r *http.Request) {
+// 32 KiB for each further second. The caller calls done when it reads no more.
+func limitBody(w http.ResponseWriter, r *http.Request) (done func()) {
 	if r.Body == nil || r.Body == http.NoBody {
-		return
+		return func() {}
 	}
-	b := &slowBody{ReadCloser: r.Body, conn: http.NewResponseController(w), start: time.Now()}
+	b := &slowBody{ReadCloser: r.Body, conn: http.NewResponseController(w), start: time.Now(), length: r.ContentLength, gather: gatherFor(r)}
 	b.extend()
 	r.Body = b
+	return func() { b.gather.expect(0) }
 }
 
 // slowBody moves the connection's deadline as bytes come. Time is the machine's: deadlines of connections are.
@@ -111,9 +113,13 @@ type slowBody struct {
 	conn  *http.ResponseController
 	start time.Time
 	got   int64
+
+	length int64 // negative: unknown
+	gather *gather
 }
 
 func (b *slowBody) extend() {
+	b.gather.expect(b.length - b.got)
 	earned := time.Duration(b.got) * time.Second / bodyRate
 	_ = b.conn.SetReadDeadline(b.start.Add(bodyPatience + earned)) // only writers of tests have none
 }
