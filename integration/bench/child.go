@@ -49,7 +49,7 @@ var programs = map[string]func(context.Context, job.Job) (job.Figures, error){
 }
 
 // runChild is what a contender's process does. Its last line is its figures.
-func runChild(ctx context.Context, name, text string) error {
+func runChild(ctx context.Context, name, text, profile string) error {
 	program, ok := programs[name]
 	if !ok {
 		return fmt.Errorf("no contender %q", name)
@@ -58,8 +58,12 @@ func runChild(ctx context.Context, name, text string) error {
 	if err != nil {
 		return err
 	}
-	figures, err := program(ctx, j)
+	stop, err := startProfile(profile)
 	if err != nil {
+		return err
+	}
+	figures, err := program(ctx, j)
+	if err = errors.Join(err, stop()); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	peak, err := status(os.Getpid(), "VmHWM")

@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 const module = "github.com/shoal-stream/shoal"
@@ -26,6 +27,7 @@ func main() {
 	var r run
 	contender := flag.String("contender", "", "be the contender of this `name`")
 	text := flag.String("job", "", "what the contender is to do, as `JSON`")
+	profiled := flag.String("profile", "", "write the contender's CPU profile into this `file`")
 	only := flag.String("only", "", "the `scenarios` to run, with commas between; empty is all")
 	flag.StringVar(&r.write, "write", "", "the `folder` to write benchmarks.md and its plot into")
 	check := flag.Bool("check", false, "exit with status 1 if a ratio misses its target")
@@ -35,7 +37,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *contender != "" {
-		exit(runChild(ctx, *contender, *text))
+		exit(runChild(ctx, *contender, *text, *profiled))
 		return
 	}
 	missed, err := r.main(ctx, *only)
@@ -60,7 +62,7 @@ func (r *run) main(ctx context.Context, only string) (missed bool, err error) {
 			r.rounds = 3
 		}
 	}
-	r.report = new(report)
+	r.report, r.began = new(report), time.Now()
 	if r.self, err = os.Executable(); err != nil {
 		return false, err
 	}
@@ -82,6 +84,11 @@ func (r *run) main(ctx context.Context, only string) (missed bool, err error) {
 	for _, s := range chosen {
 		if err := r.scenario(ctx, s); err != nil {
 			return false, fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	if !r.smoke && slices.ContainsFunc(chosen, func(s scenario) bool { return s.name == profiledScenario }) {
+		if err := r.takeProfile(ctx, work); err != nil { // what was measured is worth more
+			r.report.leaveOut("the profile", err)
 		}
 	}
 	if r.write != "" {

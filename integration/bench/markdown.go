@@ -44,6 +44,7 @@ func (r *run) writeReport(ctx context.Context) error {
 	for _, s := range r.report.sections {
 		s.markdown(&b)
 	}
+	r.report.profile.markdown(&b)
 	return os.WriteFile(filepath.Join(r.write, "benchmarks.md"), b.Bytes(), 0o644)
 }
 
@@ -81,7 +82,7 @@ func (s section) markdown(b *bytes.Buffer) {
 		rounds = max(rounds, len(m))
 	}
 	fmt.Fprintf(b, "rounds: %d\n\n| | %s |\n| --- |%s\n", rounds, strings.Join(s.shown, " | "), strings.Repeat(" ---: |", len(s.shown)))
-	for _, name := range s.who(false) {
+	for _, name := range s.who() {
 		found := s.results[name]
 		if len(found) == 0 {
 			continue

@@ -31,7 +31,7 @@ func (r *run) launchers(ctx context.Context, chosen []scenario, work string) map
 	}
 	wanted := map[string]bool{}
 	for _, s := range chosen {
-		for _, name := range s.who(r.smoke) {
+		for _, name := range s.who() {
 			wanted[name] = true
 		}
 	}

@@ -75,6 +75,7 @@ type section struct {
 type report struct {
 	sections []section
 	leftOut  []string // contenders, with the reason
+	profile  profile
 }
 
 func (r *report) leaveOut(name string, why error) {
@@ -122,6 +123,7 @@ func (r *report) add(s scenario, j job.Job, found results) error {
 func (r *report) print(w io.Writer) (missed bool, err error) {
 	values := map[string]float64{}
 	fmt.Fprintln(w)
+	r.profile.print(w)
 	for _, why := range r.leftOut {
 		fmt.Fprintln(w, "left out:", why)
 	}

@@ -31,6 +31,7 @@ type run struct {
 	write  string // the folder for the report, "" is none
 	launch map[string]launcher
 	number int // of the last application and stream
+	began  time.Time
 }
 
 // roundLimit is how long one round of one contender may take.
@@ -87,7 +88,7 @@ func (r *run) scenario(ctx context.Context, s scenario) error {
 		}
 	}
 	found := results{}
-	who := slices.DeleteFunc(s.who(r.smoke), func(name string) bool { return r.launch[name] == nil }) // left out
+	who := slices.DeleteFunc(s.who(), func(name string) bool { return r.launch[name] == nil }) // left out
 	for round := range rounds {
 		for i := range who {
 			name := who[(i+round)%len(who)]
@@ -95,7 +96,7 @@ func (r *run) scenario(ctx context.Context, s scenario) error {
 			if err != nil {
 				return fmt.Errorf("round %d: %w", round+1, err)
 			}
-			fmt.Printf("%-12s round %d  %-16s %s\n", s.name, round+1, name, figures.line(s.shown))
+			fmt.Printf("%5.0fs  %-10s round %d  %-15s %s\n", time.Since(r.began).Seconds(), s.name, round+1, name, figures.line(s.shown))
 			found[name] = append(found[name], figures)
 		}
 	}
