@@ -96,7 +96,7 @@ failover-full: ## the same 20 times over, beside fleets of the Java KCL (java an
 	@$(GO) run ./integration/failover -full
 
 .PHONY: sim sim-full soak
-sim: ## fleets on virtual time under faults, their replay, planted faults, the model, real processes; the last line is JSON
+sim: ## fleets on virtual time under faults, their replay, planted faults, the model, real processes, the server; the last line is JSON
 	@$(GO) run ./integration/reliability
 
 sim-full: ## more of each
@@ -104,6 +104,13 @@ sim-full: ## more of each
 
 soak: ## fleets with fresh seeds for an hour; figures are appended to docs/soak.ndjson
 	@$(GO) run ./integration/reliability -soak 1h
+
+.PHONY: durability durability-quick
+durability: ## localstream through power cuts, disk errors, damaged files and kills; the last line is JSON
+	@$(GO) run ./integration/durability
+
+durability-quick: ## a twentieth of it
+	@$(GO) run ./integration/durability -quick
 
 .PHONY: crowd crowd-quick
 crowd: ## real processes that are killed, stopped and cut off, in three and a half minutes; the last line is JSON
