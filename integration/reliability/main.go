@@ -1,6 +1,6 @@
 // Command reliability runs all that is to show that a fleet keeps its promises: fleets on virtual time under faults from
 // seeds, in memory and on localstream; their exact replay; planted faults, which must be found; the model of the leases;
-// real processes under faults.
+// real processes under faults; localstream through power cuts, failures of its disk, damaged files and kills.
 //
 //	go run ./integration/reliability            a quarter of an hour
 //	go run ./integration/reliability -full      more of everything
@@ -10,7 +10,7 @@
 // The last line of its output is one JSON object with the figures. With -soak, layer 1 and layer 2 run with seeds that no
 // run has had before, for that long, and a line with their figures is appended to the file. FAULT=name plants a fault that
 // must turn the verdict: it is the name of one of internal/mutant, and goes into the fleets, or of one of fleet.Faults and
-// fleet.HarnessFaults, and goes into the real processes.
+// fleet.HarnessFaults, and goes into the real processes, or of one of integration/durability, and goes into the server.
 //
 // Exit status: 0 if everything held, 1 if something did not, 2 for bad usage or where nothing could be run.
 package main

@@ -28,6 +28,7 @@ type size struct {
 	searches              int // for each planted fault
 	model                 []string
 	crowds                int // runs of real processes
+	server                []string
 }
 
 var (
@@ -38,6 +39,7 @@ var (
 	fullSize = size{
 		seeds: 10_000, seeds2: 200, raceSeeds: 200, raceSeeds2: 20, replays: 100, replays2: 25, searches: 5,
 		model: []string{"-full"}, crowds: 5,
+		server: []string{"-cuts", "100000", "-kills", "1000", "-errors", "1500", "-flips", "6000", "-operations", "300000"},
 	}
 )
 

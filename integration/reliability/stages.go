@@ -26,6 +26,7 @@ var stages = []stage{
 	{"mutants", (*run).mutants},
 	{"model", (*run).model},
 	{"processes", (*run).processes},
+	{"server", (*run).server},
 }
 
 // enough is from how many seeds on every rare situation must be reached, or the run was blind.
@@ -217,4 +218,13 @@ func (r *run) processes(ctx context.Context) (bool, error) {
 	fmt.Printf("           %d kills, %d stops, %d kills of the server, %d records; failover p50 %d ms, p99 %d ms\n",
 		p.Kills, p.Stops, p.ServerKills, p.Records, p.FailoverP50, p.FailoverP99)
 	return all, nil
+}
+
+// server breaks localstream's disk, machine and process. FAULT goes along: it may name one of the faults of that program.
+func (r *run) server(ctx context.Context) (bool, error) {
+	v := &r.verdict.Server
+	held, err := program(ctx, v, "./integration/durability", r.size.server...)
+	fmt.Printf("           %d power cuts, %d kills, %d disk errors, %d flips: %d times something lost, %d times something wrong\n",
+		v.PowerCuts, v.Kills, v.DiskErrors, v.Flips, v.Lost, v.Wrong)
+	return held && v.Lost == 0 && v.Wrong == 0, err
 }

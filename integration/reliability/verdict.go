@@ -17,6 +17,7 @@ type verdict struct {
 	ModelPlanted int       `json:"model_planted"`
 	ModelFound   int       `json:"model_found"`
 	Processes    processes `json:"processes"`
+	Server       server    `json:"server"`
 	Seconds      float64   `json:"seconds"`
 }
 
@@ -41,6 +42,17 @@ type mutants struct {
 type replay struct {
 	Runs  int `json:"runs"`
 	Equal int `json:"equal"`
+}
+
+// server counts what was done to localstream, and what came of it.
+type server struct {
+	PowerCuts  int `json:"power_cuts"`
+	Kills      int `json:"kills"`
+	DiskErrors int `json:"disk_errors"`
+	Flips      int `json:"flips"`
+	Operations int `json:"operations"`
+	Lost       int `json:"lost"`
+	Wrong      int `json:"wrong"`
 }
 
 // processes counts what was done to real processes, and what came of it.
