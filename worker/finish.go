@@ -151,7 +151,8 @@ func (t *tenure) createChildren(children []record.Shard) (ready bool, err error)
 			continue
 		}
 		if mutant.Planted(mutant.ChildFromNow) {
-			row.Checkpoint = record.AtTimestamp(t.w.clock.Now())
+			row.StartTime = t.w.clock.Now()
+			row.Checkpoint = record.AtTimestamp(row.StartTime)
 		}
 		row.Owner = t.heir()
 		if err := t.w.cfg.Leases.Create(t.ctx, row); err != nil && !errors.Is(err, lease.ErrExists) {

@@ -192,6 +192,11 @@ var bad = map[string]struct {
 		s.wait(11*time.Second).take("a", 2).wait(5*time.Second).deliver(p, 5, 5)
 	}, Rules{MidCall: true}, "I6", "after \"w2\" had the lease"},
 
+	"a child begins at the present moment": {func(s *story) {
+		held(s)
+		s.open("b", 0, 255, "a").createAt("b", 1, "", record.AtTimestamp(s.now), s.now)
+	}, Rules{}, "I1", "leaves out what came after its parent a"},
+
 	"a child begins before its parent is done": {func(s *story) {
 		held(s)
 		s.open("b", 0, 255, "a").put("b", 10, 10).create("b", 1, "").take("b", 2)
@@ -207,6 +212,11 @@ var bad = map[string]struct {
 		held(s)
 		s.write(memory.OpDelete, "a", 2, func(l *lease.Lease) { *l = lease.Lease{} })
 	}, Rules{}, "I8", "unfinished shard"},
+	"a row is deleted before its child is under way": {func(s *story) {
+		p := held(s)
+		s.open("b", 0, 255, "a").deliver(p, 5, 9).create("b", 1, "").closes(p)
+		s.write(memory.OpDelete, "a", 2, func(l *lease.Lease) { *l = lease.Lease{} })
+	}, Rules{}, "I8", "before its child b was under way"},
 	"a shard is done before its children have rows": {func(s *story) {
 		p := held(s)
 		s.open("b", 0, 127, "a").open("c", 128, 255, "a").deliver(p, 5, 9).create("b", 1, "").closes(p)
@@ -229,6 +239,17 @@ var bad = map[string]struct {
 		p := held(s)
 		s.says(p, at(3), SaidMark).finish(p, "moving").release("a", 1)
 	}, Rules{}, "I10", "had marked 103"},
+
+	"a lease that was asked for is released without a word to its processor": {func(s *story) {
+		p := held(s)
+		s.wait(time.Second).ask("a", 3, 2).renew("a", 1, none).wait(time.Second).release("a", 1).take("a", 2)
+		s.finish(s.begin("a", 2), "moving").finish(p, "moving")
+	}, Rules{}, "I10", "was not told that the shard moves"},
+	"a worker stops without a word to a processor": {func(s *story) {
+		held(s)
+		s.wait(time.Second).act(Stop, 1).release("a", 1).act(Ended, 1).take("a", 2)
+		s.finish(s.begin("a", 2), "moving")
+	}, Rules{}, "I10", "was not told that the shard moves"},
 
 	"leases are not spread": {func(s *story) {
 		s.open("b", 0, 127).open("c", 128, 255).create("a", 1, "").create("b", 1, "").create("c", 1, "").take("a", 1).take("b", 1).take("c", 2)

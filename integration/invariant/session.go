@@ -19,6 +19,8 @@ type session struct {
 
 	running  bool // a call is under way
 	finish   bool // it is that of Finish
+	told     bool // Finish was called
+	broken   bool // the last call failed
 	reason   string
 	from, to int // the records of the call
 	given    record.Position
@@ -345,8 +347,8 @@ func (c *checker) returned(e *Event) {
 	if !n.running {
 		return
 	}
-	n.running = false
-	if e.Err != "" {
+	n.running, n.broken = false, e.Err != ""
+	if n.broken {
 		c.result.Failed++
 		c.failed(n)
 		return
@@ -386,7 +388,7 @@ func (c *checker) failed(n *session) {
 
 func (c *checker) finishing(e *Event) {
 	if n := c.sessions[e.Tenure]; n != nil {
-		n.running, n.finish, n.reason = true, true, e.Note
+		n.running, n.finish, n.told, n.reason = true, true, true, e.Note
 	}
 }
 

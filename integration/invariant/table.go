@@ -61,9 +61,7 @@ func (c *checker) write(e *Event) {
 	case memory.OpCreate:
 		c.created(s, e)
 	case memory.OpDelete:
-		if !e.Before.Finished() && !c.rules.StreamsLeave {
-			c.violate("I8", "shard %s: %s deleted the row of an unfinished shard at %v", s.name, by, e.Before.Checkpoint)
-		}
+		c.removed(s, e, by)
 	case memory.OpRelease:
 		c.released(s, e, by)
 	}
@@ -287,6 +285,24 @@ func (c *checker) robbery(s *shard, e *Event, by string, still time.Duration) {
 	c.violate("I5", "shard %s: %s of %s took the lease from %q, who had raised its counter %v before", s.name, e.Op, by, e.Before.Holder(), still)
 }
 
+// removed checks that a row was not needed any more: its shard is done, and its children are under way (I8).
+func (c *checker) removed(s *shard, e *Event, by string) {
+	if c.rules.StreamsLeave {
+		return
+	}
+	if !e.Before.Finished() {
+		c.violate("I8", "shard %s: %s deleted the row of an unfinished shard at %v", s.name, by, e.Before.Checkpoint)
+	}
+	if s.touched || c.isJava(e.Life) || c.rules.Slack > 0 { // with slack, what came first cannot be told
+		return
+	}
+	for _, child := range s.stream.shards {
+		if kind := child.high.Kind(); !child.touched && slices.Contains(child.ancestors, s) && kind != record.KindSequence && kind != record.KindShardEnd {
+			c.violate("I8", "shard %s: %s deleted its row before its child %s was under way", s.name, by, child.name)
+		}
+	}
+}
+
 // released checks that nothing comes again that was said to be done (I10).
 func (c *checker) released(s *shard, e *Event, by string) {
 	if e.Before.CheckpointOwner != "" {
@@ -295,7 +311,13 @@ func (c *checker) released(s *shard, e *Event, by string) {
 		c.result.Releases++
 	}
 	t := s.tenure()
-	if t == nil || !t.finished || c.isJava(t.life) {
+	if t == nil || c.isJava(t.life) {
+		return
+	}
+	if c.unheard(s, t, e) {
+		c.violate("I10", "shard %s: %s released the lease at %v, and its processor was not told that the shard moves", s.name, by, e.Before.Checkpoint)
+	}
+	if !t.finished {
 		return
 	}
 	for _, w := range t.said {
@@ -306,6 +328,20 @@ func (c *checker) released(s *shard, e *Event, by string) {
 	}
 }
 
+// unheard reports whether a lease is released without a word to its processor, which had nothing to do when the lease was
+// asked for, or its worker was stopped, and since.
+func (c *checker) unheard(s *shard, t *tenure, e *Event) bool {
+	n := s.session
+	if !c.finishes || c.rules.Slack > 0 || n == nil || n.tenure != t || n.told || n.running || n.broken || n.byKey {
+		return false
+	}
+	wish := n.life.stopped
+	if e.Before.CheckpointOwner != "" && (wish.IsZero() || s.asked.Before(wish)) {
+		wish = s.asked
+	}
+	return !wish.IsZero() && !n.free.After(wish)
+}
+
 // created takes in a new row.
 func (c *checker) created(s *shard, e *Event) {
 	a := &e.After
@@ -314,6 +350,11 @@ func (c *checker) created(s *shard, e *Event) {
 	}
 	if s.row.Key != "" {
 		c.violate("I5", "shard %s: %s created the row over the one with counter %d", s.name, who(e.Worker, e.Life), s.row.Counter)
+	}
+	for _, p := range s.ancestors { // what came into the child before a moment came after all of its parent
+		if p.rowed && !p.touched && a.StartTime.After(p.pin) {
+			c.violate("I1", "shard %s: %s made the row to begin at %v, which leaves out what came after its parent %s", s.name, who(e.Worker, e.Life), a.StartTime, p.name)
+		}
 	}
 	s.rowed, s.high = true, a.Checkpoint
 	if s.stream.since.IsZero() {
