@@ -30,7 +30,8 @@ type life struct {
 	dead     bool
 	stopping bool
 	cut      map[dest]cutting
-	trusted  map[string]time.Time  // when the last write of a row was sent that was answered
+	kept     map[string]kept       // leases by key, as far as the answers to this life's writes tell
+	stood    time.Time             // when the process stood still last
 	trap     bool                  // stand still at the next request or call
 	handles  map[*worker.Shard]int // tenures by their handle
 }
@@ -80,39 +81,62 @@ func (l *life) healthy() bool {
 	return !l.dead && !l.stopping
 }
 
+// kept is a lease that a life has, by the answers that it got.
+type kept struct {
+	sent     time.Time // when the last write was sent that was answered
+	troubled bool      // since then a request for it met a fault, or the process stood still
+}
+
 // answered notes that a write of a row was answered: from its sending on the lease can be trusted for nine tenths of its
 // duration.
 func (l *life) answered(r request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.trusted == nil {
-		l.trusted = map[string]time.Time{}
+	if l.kept == nil {
+		l.kept = map[string]kept{}
 	}
-	switch r.op {
-	case memory.OpRenew, memory.OpTake:
-		l.trusted[r.key] = r.sent
+	switch {
+	case r.op == memory.OpRenew, r.op == memory.OpTake && r.owner == l.name:
+		l.kept[r.key] = kept{sent: r.sent, troubled: r.sent.Before(l.stood)}
 	default:
-		delete(l.trusted, r.key)
+		delete(l.kept, r.key)
 	}
 }
 
-// forgets notes that a row is gone.
+// troubled notes that something is in the way of this life's requests for a row; with an empty key, that the process stands
+// still.
+func (l *life) troubled(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if key == "" {
+		l.stood = time.Now()
+	}
+	for k, at := range l.kept {
+		if k == key || key == "" {
+			at.troubled = true
+			l.kept[k] = at
+		}
+	}
+}
+
+// forgets notes that a row is gone, or another's.
 func (l *life) forgets(key string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.trusted, key)
+	delete(l.kept, key)
 }
 
-// trusts reports for how long the life may still trust a lease that it has, by the answers that it got.
-func (l *life) trusts(key string) time.Duration {
+// trusts reports for how long the life may still trust a lease that it has, by the answers that it got. overdue tells that it
+// should have renewed it since the last answer, and could have at any time.
+func (l *life) trusts(key string) (left time.Duration, overdue bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	sent, ok := l.trusted[key]
-	if !ok || l.stopping { // a release that was not answered in time is made good by taking and releasing again
-		return 0
+	lease, ok := l.kept[key]
+	if !ok || l.stopping || l.dead || l.java { // a release that was not answered in time is made good by taking and releasing again
+		return 0, false
 	}
-	lease := l.world.plan.lease
-	return lease - lease/10 - lease/20 - time.Since(sent) // a twentieth is what its clock may be fast
+	d, since := l.world.plan.lease, time.Since(lease.sent)
+	return d - d/10 - d/20 - since, since > d/2 && !lease.troubled // a twentieth is what its clock may be fast
 }
 
 func (l *life) cutFrom(d dest) cutting {
@@ -153,6 +177,7 @@ func (l *life) pause(d time.Duration) {
 		return
 	}
 	l.world.count(func(t *Totals) { t.Pauses++ })
+	l.troubled("")
 	l.log(invariant.Event{Kind: invariant.Pause, For: d})
 	time.AfterFunc(d, resume)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/integration/invariant"
+	"github.com/shoal-stream/shoal/lease/memory"
 )
 
 // The network between workers and what they share: it carries every request, and the faults that requests meet.
@@ -15,6 +16,9 @@ var (
 	errNoAnswer = errors.New("no answer")
 	errReset    = errors.New("connection reset while the answer was awaited")
 )
+
+// quick is how long a request may be under way without being in anybody's way.
+const quick = 500 * time.Millisecond
 
 // patience is after what time a client's own transport gives a request up whose context has no end.
 const patience = 20 * time.Second
@@ -47,6 +51,7 @@ type request struct {
 	to    dest
 	op    string
 	key   string
+	owner string // of a take: whose the row is to be
 	write bool
 	sent  time.Time
 }
@@ -85,6 +90,10 @@ func (w *world) fateOf(r request) (f fate, delay time.Duration) {
 		return throttled, delay
 	}
 	p, on, noise := d.float(), w.plan.on, w.plan.noise
+	switch r.op {
+	case memory.OpTake, memory.OpRelease, memory.OpAsk, memory.OpAssign: // one to a hundred renewals
+		noise *= 2
+	}
 	for _, c := range []struct {
 		name string
 		fate fate
@@ -190,6 +199,9 @@ func send[T any](ctx context.Context, r request, refuse error, do func() (T, err
 	f, delay := w.fateOf(r)
 	if f != served {
 		w.faulty(fateNames[f])
+	}
+	if r.to == toTable && (f != served || delay > quick) {
+		l.troubled(r.key)
 	}
 	switch f {
 	case refusedFate:

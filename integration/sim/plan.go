@@ -65,6 +65,8 @@ type plan struct {
 	idle        time.Duration
 	latency     float64       // share of the reads that take time
 	work        time.Duration // the most that a batch takes, without trouble
+	drain       time.Duration // how long workers wait for their processors to finish
+	hangs       float64       // share of these that do not, for up to twice that
 	deadLetters bool          // poison records are given to a dead-letter function
 	skip        []Plays       // what is left out of the script
 }
@@ -116,5 +118,9 @@ func makePlan(o Options, d *dice) plan {
 	p.work = []time.Duration{0, 0, 2 * time.Second}[d.n(3)]
 	p.deadLetters = p.on[Processor] && d.chance(0.5)
 	p.idle = d.between(3*time.Second, 8*time.Second)
+	p.drain, p.hangs = 20*time.Second, 0.02
+	if p.on[Processor] && d.chance(0.3) { // longer than a leader waits
+		p.drain, p.hangs = 70*time.Second, 0.2
+	}
 	return p
 }

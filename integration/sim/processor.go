@@ -172,7 +172,7 @@ func (p *processor) work(ctx context.Context, b *worker.Batch) error {
 	case n < 24:
 		p.life.wait(ctx, p.dice.upTo(20*time.Second))
 	case n < 28: // does not look at its context
-		p.life.sleep(p.dice.upTo(40 * time.Second))
+		p.life.sleep(p.dice.upTo(2 * w.plan.drain))
 		w.reach(SawIgnoredContext, p.life)
 	}
 	p.bad = false
@@ -281,8 +281,8 @@ func (p *processor) Finish(ctx context.Context, reason worker.FinishReason) (err
 	if w.trouble() && p.dice.chance(0.1) {
 		return errApplication
 	}
-	if w.trouble() && p.dice.chance(0.02) {
-		p.life.sleep(p.dice.upTo(40 * time.Second))
+	if w.trouble() && p.dice.chance(w.plan.hangs) {
+		p.life.sleep(p.dice.upTo(2 * w.plan.drain))
 	}
 	if p.life.isDead() {
 		return errDead

@@ -181,7 +181,7 @@ func (w *world) rules() invariant.Rules {
 	r := invariant.Rules{
 		Lease: w.plan.lease, Start: w.plan.start, Robbing: w.plan.java == invariant.ActorJava2 || on[Twin] || on[RowLoss] || on[TableLoss], Twins: on[Twin], MidCall: on[Midcall],
 		TableFaults: true, StreamsLeave: on[Streams], Unacknowledged: w.local != nil, Complete: true,
-		Orphan: 2 * time.Minute, Drain: 25 * time.Second,
+		Orphan: 2 * time.Minute, Drain: w.plan.drain + 5*time.Second,
 	}
 	if on[Clock] {
 		r.Rate = 0.06

@@ -113,7 +113,8 @@ func (t table) Renew(ctx context.Context, held lease.Lease, worker string, c lea
 }
 
 func (t table) Take(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {
-	return write(ctx, t.life, memory.OpTake, seen.Key, func() (lease.Lease, error) { return t.world.store.Take(background, seen, worker) })
+	r := request{life: t.life, to: toTable, op: memory.OpTake, key: seen.Key, owner: worker, write: true}
+	return send(ctx, r, errCapacity, func() (lease.Lease, error) { return t.world.store.Take(background, seen, worker) })
 }
 
 func (t table) Ask(ctx context.Context, seen lease.Lease, worker string) (lease.Lease, error) {

@@ -3,7 +3,6 @@ package sim
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/shoal-stream/shoal/integration/invariant"
 	"github.com/shoal-stream/shoal/lease"
@@ -82,10 +81,15 @@ func (w *world) watch(e invariant.Event, r request) {
 	if e.Op == memory.OpCreate && slices.ContainsFunc(after.Parents, func(id string) bool { return w.unfinished(shardsync.Key(after.Stream, id)) }) {
 		w.reach(SawChildWaits, r.life)
 	}
-	if after.Key == "" {
+	if e.Op == memory.OpTake && w.strict && !w.plan.on[Twin] {
+		w.lapsed(e, r)
+	}
+	if before.Holder() != after.Holder() {
 		w.mu.Lock()
 		for _, l := range w.lives {
-			l.forgets(key)
+			if l.name != after.Holder() {
+				l.forgets(key)
+			}
 		}
 		w.mu.Unlock()
 	}
@@ -98,11 +102,6 @@ func (w *world) watch(e invariant.Event, r request) {
 		w.watching.lost[key] = lostWrite{counter: after.Counter, checkpoint: true}
 	} else {
 		delete(w.watching.lost, key)
-	}
-	if left := r.life.trusts(key); w.strict && e.Op == memory.OpTake && e.Note != Late && before.Owner == r.life.name && after.Owner == before.Owner &&
-		before.CheckpointOwner == "" && left > 0 && !w.plan.on[Twin] {
-		w.faults = append(w.faults, Violation{Invariant: "I10", At: time.Since(w.started), What: fmt.Sprintf(
-			"worker %s (life %d) took %s again, which it could have trusted for %v: it had given it up", r.life.name, r.life.id, key, left)})
 	}
 	holder := w.lifeNamed(before.Holder())
 	taker := w.lifeNamed(before.Owner)
@@ -143,6 +142,25 @@ func (w *world) watch(e invariant.Event, r request) {
 		if asked {
 			w.reach(SawForced, r.life)
 		}
+	}
+}
+
+// lapsed holds it against a worker that it gave up a lease which it could have trusted still (I10), or did not renew one
+// that it could have renewed at any time (I15): a take shows it, by whomever.
+func (w *world) lapsed(e invariant.Event, r request) {
+	w.mu.Lock()
+	holder := w.lifeNamed(e.Before.Holder())
+	w.mu.Unlock()
+	if holder == nil || r.life == nil {
+		return
+	}
+	left, overdue := holder.trusts(e.Before.Key)
+	switch {
+	case holder == r.life && e.Note != Late && e.After.Owner == holder.name && left > 0:
+		w.violate("I10", fmt.Sprintf("worker %s (life %d) took %s again, which it could have trusted for %v: it had given it up",
+			holder.name, holder.id, e.Before.Key, left))
+	case overdue:
+		w.violate("I15", fmt.Sprintf("worker %s (life %d) did not renew %s, though nothing was in its way", holder.name, holder.id, e.Before.Key))
 	}
 }
 

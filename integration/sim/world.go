@@ -260,7 +260,7 @@ func (w *world) start(name string) *life {
 	cfg := worker.Config{
 		Application: "sim", WorkerID: name, Leases: table{l}, NewProcessor: l.newProcessor, Start: w.plan.start,
 		LeaseDuration: w.plan.lease, Clock: l.clock.clock(), Metrics: metrics.New(metrics.Config{Source: metrics.None, Clock: l.clock.clock()}),
-		MaxBatchRecords: 1 + l.dice.n(20), MemoryBudget: 1 << 20,
+		DrainTimeout: w.plan.drain, MaxBatchRecords: 1 + l.dice.n(20), MemoryBudget: 1 << 20,
 	}
 	if w.plan.several {
 		cfg.StreamsFunc = l.streamsNow
