@@ -34,6 +34,7 @@ func main() {
 	only := flag.String("only", "", "run only these `stages`, with commas between: "+strings.Join(stageNames(), ", "))
 	soak := flag.Duration("soak", 0, "run fleets with fresh seeds for so `long`, and nothing else")
 	record := flag.String("record", "docs/soak.ndjson", "the `file` to which -soak appends its figures")
+	table := flag.String("table", "", "the `document` into which the table of planted faults is written")
 	first := flag.Uint64("first", 1, "the first `seed` of the fleets")
 	flag.Parse()
 	if flag.NArg() > 0 || *only != "" && slices.ContainsFunc(strings.Split(*only, ","), unknownStage) {
@@ -42,7 +43,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{size: ciSize, first: *first, fault: os.Getenv("FAULT"), started: time.Now()}
+	r := &run{size: ciSize, first: *first, fault: os.Getenv("FAULT"), table: *table, started: time.Now()}
 	if *full {
 		r.size = fullSize
 	}

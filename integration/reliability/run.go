@@ -48,6 +48,7 @@ type run struct {
 	size    size
 	first   uint64
 	fault   string
+	table   string // the document for the table of planted faults, "" for none
 	started time.Time
 	dir     string // with the binaries
 	verdict verdict

@@ -155,37 +155,6 @@ func (r *run) replays(ctx context.Context) (bool, error) {
 	return all, nil
 }
 
-// mutants plants each fault and prints the table of how it was found.
-func (r *run) mutants(ctx context.Context) (bool, error) {
-	var parts [][]string
-	for i := range lanes {
-		parts = append(parts, []string{"-test.run", "TestMutants$", "-searches", strconv.Itoa(r.size.searches), "-part", fmt.Sprintf("%d/%d", i, lanes)})
-	}
-	lines, _, err := r.fleets(ctx, mutated, parts)
-	if err != nil {
-		return false, err
-	}
-	fmt.Printf("           %-22s %5s  %s\n", "planted fault", "seeds", "found by")
-	for _, line := range lines {
-		var f struct {
-			Fault, Invariant string
-			Found            bool
-			Seeds            int
-		}
-		if err := json.Unmarshal(line, &f); err != nil {
-			return false, fmt.Errorf("figures of planted faults: %w", err)
-		}
-		r.verdict.Mutants.Planted++
-		if f.Found {
-			r.verdict.Mutants.Found++
-		} else {
-			f.Invariant = "NOT FOUND"
-		}
-		fmt.Printf("           %-22s %5d  %s\n", f.Fault, f.Seeds, f.Invariant)
-	}
-	return r.verdict.Mutants.Found == r.verdict.Mutants.Planted, nil
-}
-
 func (r *run) model(ctx context.Context) (bool, error) {
 	var got struct {
 		States  int64 `json:"model_states"`
