@@ -66,12 +66,13 @@ func search(t *testing.T, f mutant.Fault) finding {
 	return out
 }
 
-// hunt runs seeds until one violates something.
+// hunt runs seeds until one violates something. It takes those without workers of Java: where these may rob, less is
+// promised, and half of the workers would be without the fault.
 func hunt(t *testing.T, f mutant.Fault, from uint64) (seeds int, v *Violation) {
 	for n := range *within {
 		runtime.GC() // as in TestSeeds
 		mutant.Plant(f)
-		o := options(t, from+uint64(n))
+		o := options(t, 3*(from+uint64(n)))
 		o.Strict = true
 		if r := Run(t, o); len(r.Violations) > 0 {
 			return n + 1, &r.Violations[0]
