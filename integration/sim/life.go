@@ -198,6 +198,13 @@ func (l *life) crash() {
 	l.cancel()
 }
 
+// exit is the end of the process of a worker that has ended: what it has left behind does nothing any more.
+func (l *life) exit() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = true
+}
+
 // stop asks the worker to stop.
 func (l *life) stop() {
 	l.mu.Lock()
@@ -211,13 +218,15 @@ func (l *life) stop() {
 	l.cancel()
 }
 
-// sleep waits for d by the worker's clock, whatever ctx does; less if the process dies.
+// sleep waits for d by the worker's clock, whatever ctx does; less if the process dies, or the run is over: a worker may
+// have stopped without its processor.
 func (l *life) sleep(d time.Duration) {
 	t := l.clock.clock().NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-l.died:
+	case <-l.world.quit:
 	}
 }
 

@@ -472,6 +472,7 @@ func (w *world) end() {
 	}
 	for _, l := range lives {
 		<-l.ended
+		l.exit()
 	}
 	close(w.quit)
 	w.under.Wait()
