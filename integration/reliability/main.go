@@ -31,6 +31,7 @@ import (
 
 func main() {
 	full := flag.Bool("full", false, "run the full size")
+	quick := flag.Bool("quick", false, "make less of the stages that take real time: processes, server")
 	only := flag.String("only", "", "run only these `stages`, with commas between: "+strings.Join(stageNames(), ", "))
 	soak := flag.Duration("soak", 0, "run fleets with fresh seeds for so `long`, and nothing else")
 	record := flag.String("record", "docs/soak.ndjson", "the `file` to which -soak appends its figures")
@@ -46,6 +47,9 @@ func main() {
 	r := &run{size: ciSize, first: *first, fault: os.Getenv("FAULT"), table: *table, started: time.Now()}
 	if *full {
 		r.size = fullSize
+	}
+	if *quick {
+		r.size.shorten()
 	}
 	var err error
 	if *soak > 0 {

@@ -28,6 +28,7 @@ type size struct {
 	searches              int // for each planted fault
 	model                 []string
 	crowds                int // runs of real processes
+	crowd                 []string
 	server                []string
 }
 
@@ -42,6 +43,9 @@ var (
 		server: []string{"-cuts", "100000", "-kills", "1000", "-errors", "1500", "-flips", "6000", "-operations", "300000"},
 	}
 )
+
+// shorten leaves the fleets on virtual time as they are and makes less of what takes real time.
+func (s *size) shorten() { s.crowd, s.server = []string{"-quick"}, []string{"-quick"} }
 
 // A run is one run of the program.
 type run struct {

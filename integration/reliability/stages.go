@@ -175,7 +175,7 @@ func (r *run) processes(ctx context.Context) (bool, error) {
 	all := true
 	for range r.size.crowds {
 		var got processes
-		held, err := program(ctx, &got, "./integration/crowd", "-fault", fault)
+		held, err := program(ctx, &got, "./integration/crowd", append([]string{"-fault", fault}, r.size.crowd...)...)
 		if err != nil {
 			return false, err
 		}
