@@ -184,6 +184,18 @@ var good = map[string]struct {
 		s.renew("a", 4, none).saves(p, 4)
 	}, func(c *Counts) bool { return c.RepeatedAll() == 0 && c.LateOfShoal() == 0 }},
 
+	"a worker of KCL 3.x is shown by the index what an earlier process of its name had": {func(s *story) {
+		s.put("a", 1, 4).create("a", 1, "").take("a", 1)
+		p := s.begin("a", 1)
+		s.deliver(p, 1, 2).act(Crash, 1)
+		s.start("w1", 5, ActorJava3)
+		s.wait(11*time.Second).take("a", 2)
+		q := s.begin("a", 2)
+		s.deliver(q, 1, 4).saves(q, 4)
+		late := s.beginAt("a", 5, record.TrimHorizon)
+		s.deliver(late, 1, 2)
+	}, func(c *Counts) bool { return c.LateOfShoal() == 0 && c.Late[OfJava] == 2 }},
+
 	"a worker of KCL 2.x steals": {func(s *story) {
 		s.start("j", 4, ActorJava2)
 		s.put("a", 1, 4).create("a", 1, "").take("a", 1)

@@ -77,6 +77,9 @@ func (c *checker) tenureOf(s *shard, e *Event) *tenure {
 			return t
 		}
 	}
+	if t := c.stale(s, e); t != nil {
+		return t
+	}
 	if c.table {
 		c.violate("I5", "shard %s: %s made a processor for counter %d, with which it never had the lease", s.name, who(e.Worker, e.Life), e.Counter)
 	}
@@ -84,6 +87,22 @@ func (c *checker) tenureOf(s *shard, e *Event) *tenure {
 		return n.tenure
 	}
 	return &tenure{place: -1, at: c.now, worker: e.Worker, life: e.Life, counter: e.Counter}
+}
+
+// stale is the tenure of a worker of Java that takes up a lease in its name as the index showed it, which may be of before
+// it started: the tenure was that of an earlier process of this name, and has ended. Java finds out when it renews.
+func (c *checker) stale(s *shard, e *Event) *tenure {
+	if !c.isJava(e.Life) {
+		return nil
+	}
+	for i := len(s.tenures) - 1; i >= 0; i-- {
+		if t := s.tenures[i]; t.worker == e.Worker && t.counter <= e.Counter {
+			was := *t
+			was.life = e.Life
+			return &was
+		}
+	}
+	return nil
 }
 
 // resumed begins another tenure for a worker of Java that goes on, after a restart, with a lease in its name.
