@@ -17,6 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/middleware"
 
+	"github.com/shoal-stream/shoal/internal/plainbody"
+
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 )
@@ -26,8 +28,13 @@ type goDriver struct {
 	clients map[string]reflect.Value
 }
 
+// newGoDriver makes clients as the SDK has them, but for its way of dropping a connection now and then while an answer is
+// read (see plainbody): calls are repeated then, and a subscription is not.
 func newGoDriver(url string) *goDriver {
-	cfg := aws.Config{Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", "")}
+	cfg := aws.Config{
+		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider("localstream", "localstream", ""),
+		HTTPClient: plainbody.Wrap(awshttp.NewBuildableClient()),
+	}
 	return &goDriver{map[string]reflect.Value{
 		"kinesis":  reflect.ValueOf(kinesis.NewFromConfig(cfg)),
 		"dynamodb": reflect.ValueOf(dynamodb.NewFromConfig(cfg)),
