@@ -23,6 +23,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -90,7 +91,7 @@ func main() {
 	}
 	p.fault = os.Getenv("FAULT")
 	debug.SetGCPercent(400) // thousands of servers are started and thrown away
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	v, err := p.run(ctx)
 	stop()
 	if err != nil {

@@ -27,6 +27,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sourcegraph/conc/pool"
 )
 
 func main() {
@@ -44,7 +46,7 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{size: ciSize, first: *first, fault: os.Getenv("FAULT"), table: *table, started: time.Now()}
+	r := &run{size: ciSize, verdict: verdict{Missed: []string{}}, first: *first, fault: os.Getenv("FAULT"), table: *table, started: time.Now()}
 	if *full {
 		r.size = fullSize
 	}
@@ -79,30 +81,47 @@ func stageNames() []string {
 
 func unknownStage(name string) bool { return !slices.Contains(stageNames(), name) }
 
-// prove runs the stages one after another and prints the figures.
+// prove runs the stages one after another, those that mostly wait beside them, and prints the figures.
 func (r *run) prove(ctx context.Context, only string) error {
 	clean, err := r.open()
 	if err != nil {
 		return err
 	}
 	defer clean()
-	broken := false
+	var chosen []stage
 	for _, s := range stages {
-		if only != "" && !slices.Contains(strings.Split(only, ","), s.name) {
+		if only == "" || slices.Contains(strings.Split(only, ","), s.name) {
+			chosen = append(chosen, s)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	beside := pool.NewWithResults[ending]()
+	for _, s := range chosen {
+		if s.waits {
+			beside.Go(func() ending { return r.play(ctx, s) })
+		}
+	}
+	var endings []ending
+	for _, s := range chosen {
+		if s.waits {
 			continue
 		}
-		fmt.Printf("%s …\n", s.name)
-		began := time.Now()
-		held, err := s.run(r, ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		e := r.play(ctx, s)
+		if endings = append(endings, e); e.err != nil {
+			cancel() // those beside
+			break
 		}
-		verdict := "held"
-		if !held {
-			verdict, broken = "BROKEN", true
-		}
-		fmt.Printf("%-10s %s in %v\n", s.name, verdict, time.Since(began).Round(time.Second))
 	}
+	endings = append(endings, beside.Wait()...)
+	broken := false
+	for _, e := range endings {
+		if e.err != nil {
+			return e.err
+		}
+		broken = broken || !e.held
+	}
+	r.verdict.Violations += r.verdict.Processes.Violations
 	r.verdict.Seconds = time.Since(r.started).Seconds()
 	line, err := json.Marshal(r.verdict)
 	if err != nil {
@@ -113,4 +132,25 @@ func (r *run) prove(ctx context.Context, only string) error {
 		return errBroken
 	}
 	return nil
+}
+
+// An ending is how a stage ended: held says that everything held, err that it could not be run.
+type ending struct {
+	held bool
+	err  error
+}
+
+func (r *run) play(ctx context.Context, s stage) ending {
+	fmt.Printf("%s …\n", s.name)
+	began := time.Now()
+	held, err := s.run(r, ctx)
+	if err != nil {
+		return ending{err: fmt.Errorf("%s: %w", s.name, err)}
+	}
+	verdict := "held"
+	if !held {
+		verdict = "BROKEN"
+	}
+	fmt.Printf("%-10s %s in %v\n", s.name, verdict, time.Since(began).Round(time.Second))
+	return ending{held: held}
 }
