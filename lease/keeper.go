@@ -25,32 +25,44 @@ type KeeperConfig struct {
 	Throughput func() float64
 	// Report, if set, hears of each failed attempt that the keeper survives.
 	Report func(error)
+	// Wanted, if set, is called once when another worker has asked for the lease. It must not wait, nor call the keeper.
+	Wanted func()
 }
 
 // A Keeper is the only writer of one held lease row: renewals and checkpoints go through it, so that they cannot fail
-// each other's conditions. Run does all the I/O; the other methods are safe for concurrent use with it and each other.
+// each other's conditions. Run does all the I/O, or those who make the steps of Start; the other methods are safe for
+// concurrent use with it and each other.
 type Keeper struct {
-	cfg      KeeperConfig
-	first    int64         // counter with which the tenure began
-	requests chan *request // from Save and Release to Run
-	wanted   chan struct{} // closed under mu
-	ended    chan struct{} // closed by Run when it returns, after cause was set
+	cfg   KeeperConfig
+	name  string        // the row's key
+	first int64         // counter with which the tenure began
+	ended chan struct{} // closed at the end, after ending was set
+
+	keeping keeping // only whoever makes the step has it, and without one whoever has mu
 
 	mu     sync.Mutex // guards what follows; held around memory only
 	row    Lease      // as last known
 	sent   time.Time  // when the last write that succeeded was sent
 	mark   record.Position
-	asked  bool  // wanted is closed
-	ending error // what Save and Release answer after the end of Run
+	asked  bool  // somebody wants the lease
+	ending error // what Save and Release answer after the end
+
+	ctx    context.Context
+	do     func(step func())
+	over   func(error) // nil before the start and after the end
+	unhook func() bool // ends the watch over ctx
+	stop   func() bool // ends the timer, nil if there is none
+	doing  doing
+	queue  []*request // from Save and Release, oldest first
 }
 
-// A request asks Run for a write.
+// A request asks for a write.
 type request struct {
 	ctx     context.Context // the caller's
 	change  Change
 	release bool
 	next    string     // with release
-	answer  chan error // has room for one, so that Run never waits for the caller
+	answer  chan error // has room for one, so that nobody waits for the caller
 }
 
 // reply answers r; only the first answer counts.
@@ -66,11 +78,10 @@ func (r *request) reply(err error) {
 // counter is what stops an attempt of the former tenure that is still on its way.
 func NewKeeper(cfg KeeperConfig, held Lease, sent time.Time) *Keeper {
 	k := &Keeper{
-		cfg:      cfg,
-		first:    held.Counter,
-		requests: make(chan *request),
-		wanted:   make(chan struct{}),
-		ended:    make(chan struct{}),
+		cfg:   cfg,
+		name:  held.Key,
+		first: held.Counter,
+		ended: make(chan struct{}),
 	}
 	k.adopt(held.Clone(), sent)
 	return k
@@ -85,11 +96,11 @@ func NewKeeper(cfg KeeperConfig, held Lease, sent time.Time) *Keeper {
 // stored gives ErrInvalid.
 func (k *Keeper) Save(ctx context.Context, c Change) error {
 	if err := c.Validate(); err != nil {
-		return fmt.Errorf("save lease %s: %w", k.key(), err)
+		return fmt.Errorf("save lease %s: %w", k.name, err)
 	}
 	c.PendingState, c.Children = slices.Clone(c.PendingState), slices.Clone(c.Children)
 	if err := k.request(ctx, &request{change: c}); err != nil {
-		return fmt.Errorf("save lease %s: %w", k.key(), err)
+		return fmt.Errorf("save lease %s: %w", k.name, err)
 	}
 	return nil
 }
@@ -118,7 +129,7 @@ func (k *Keeper) Unmark(p record.Position) {
 // request up it carries it out even if ctx ends meanwhile.
 func (k *Keeper) Release(ctx context.Context, next string) error {
 	if err := k.request(ctx, &request{release: true, next: next}); err != nil {
-		return fmt.Errorf("release lease %s: %w", k.key(), err)
+		return fmt.Errorf("release lease %s: %w", k.name, err)
 	}
 	return nil
 }
@@ -127,14 +138,15 @@ func (k *Keeper) Release(ctx context.Context, next string) error {
 func (k *Keeper) Deadline() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.deadline()
+}
+
+func (k *Keeper) deadline() time.Time {
 	if mutant.Planted(mutant.DeadlineTooLate) {
 		return k.sent.Add(3 * k.cfg.Duration)
 	}
 	return k.sent.Add(k.cfg.Duration - k.cfg.Duration/10)
 }
-
-// Wanted is closed when another worker has asked for the lease.
-func (k *Keeper) Wanted() <-chan struct{} { return k.wanted }
 
 // Notice tells the keeper that a scan saw the row handed over to another worker, so that it need not wait for its next
 // write to find out. Rows from before this tenure are ignored: scans can be stale.
@@ -156,33 +168,30 @@ func (k *Keeper) Lease() Lease {
 	return k.row.Clone()
 }
 
-func (k *Keeper) key() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.row.Key
-}
-
-// request hands r to Run and waits for its answer.
+// request has r carried out and waits for its answer.
 func (k *Keeper) request(ctx context.Context, r *request) error {
 	if !k.cfg.Clock.Now().Before(k.Deadline()) {
 		return fmt.Errorf("%w: no renewal has succeeded in time", ErrLost)
 	}
 	r.ctx, r.answer = ctx, make(chan error, 1)
-	select {
-	case k.requests <- r:
-	case <-k.ended:
-		return k.end()
-	case <-ctx.Done():
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
+	k.mu.Lock()
+	k.queue = append(k.queue, r)
+	k.mu.Unlock()
+	k.wake()
 	select {
 	case err := <-r.answer:
 		return err
 	case <-ctx.Done():
+		k.mu.Lock()
+		k.queue = slices.DeleteFunc(k.queue, func(o *request) bool { return o == r }) // if nobody took it up
+		k.mu.Unlock()
 		return context.Cause(ctx)
 	case <-k.ended:
 	}
-	select { // Run answers before it ends
+	select { // it is answered before the end
 	case err := <-r.answer:
 		return err
 	default:
@@ -207,15 +216,15 @@ func (k *Keeper) adopt(row Lease, sent time.Time) {
 	k.wantedBy(row)
 }
 
-// wantedBy reports whether row hands the lease from this worker to another, and closes wanted if so. k.mu is held.
+// wantedBy reports whether row hands the lease from this worker to another, and tells that once. k.mu is held.
 func (k *Keeper) wantedBy(row Lease) bool {
 	if row.CheckpointOwner != k.cfg.Worker || row.Owner == k.cfg.Worker {
 		return false
 	}
-	if !k.asked {
-		k.asked = true
-		close(k.wanted)
+	if !k.asked && k.cfg.Wanted != nil {
+		k.cfg.Wanted()
 	}
+	k.asked = true
 	return true
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,6 +34,7 @@ type bench struct {
 	result  chan error
 	reports []error
 	writes  []write
+	wanted  atomic.Int32 // calls
 
 	mu    sync.Mutex // guards spoil
 	spoil func(ctx context.Context, op string) (bool, error)
@@ -78,6 +80,7 @@ func keep(t *testing.T, wrap func(*bench) lease.Store, f func(t *testing.T, b *b
 			Store: b.store, Worker: "me", Duration: duration,
 			Clock:  clock.Clock{Uint64Func: func() uint64 { return 0 }}, // jitter gives the least
 			Report: func(err error) { b.reports = append(b.reports, err) },
+			Wanted: func() { b.wanted.Add(1) },
 		}
 		if wrap != nil {
 			cfg.Store = wrap(b)
@@ -257,12 +260,7 @@ func TestKeeperNoticesThatItsLeaseIsGone(t *testing.T) {
 func TestKeeperHearsThatItsLeaseIsWanted(t *testing.T) {
 	wanted := func(b *bench) bool {
 		synctest.Wait()
-		select {
-		case <-b.keeper.Wanted():
-			return true
-		default:
-			return false
-		}
+		return b.wanted.Load() == 1
 	}
 	ask := func(b *bench) lease.Lease {
 		l, err := b.store.Ask(b.t.Context(), b.row(), "you")

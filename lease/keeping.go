@@ -11,7 +11,7 @@ import (
 	"github.com/shoal-stream/shoal/record"
 )
 
-// keeping is the state of Run's loop; only Run's goroutine touches it. The loop is
+// keeping is the state of a keeper's loop; only whoever makes its step touches it. The loop is
 //
 //	          due, or asked for                    applied
 //	waiting ───────────────────────► write ─────────────────────► waiting, next in a third of the duration
@@ -34,6 +34,15 @@ type keeping struct {
 	why    error     // of the last failure
 }
 
+// What is being done about the next step.
+type doing int
+
+const (
+	waiting  doing = iota // for it to be due
+	asked                 // somebody is to make it
+	stepping              // it is being made
+)
+
 // A try is one attempt to write.
 type try struct {
 	req    *request // that it serves, nil for a renewal
@@ -46,70 +55,134 @@ type try struct {
 }
 
 // Run renews until ctx ends (it returns nil and the row stays as it is), Release or a finished checkpoint ends the
-// tenure (nil), or the lease is lost (an error that wraps ErrLost). It must be called once.
+// tenure (nil), or the lease is lost (an error that wraps ErrLost). Run or Start must be called once.
 func (k *Keeper) Run(ctx context.Context) error {
-	err := k.run(ctx)
-	k.mu.Lock()
-	switch {
-	case err != nil:
-		k.ending = err
-	case ctx.Err() != nil:
-		k.ending = fmt.Errorf("the keeper was stopped: %w", context.Cause(ctx))
-	default:
-		k.ending = ErrReleased
-	}
-	k.mu.Unlock()
-	close(k.ended)
-	return err
-}
-
-func (k *Keeper) run(ctx context.Context) error {
-	k.mu.Lock()
-	sent := k.sent
-	k.mu.Unlock()
-	// The first renewal comes early by a random part, so that leases taken at once are not renewed at once for ever.
-	s := &keeping{due: sent.Add(k.cfg.Clock.Jitter(k.cfg.Duration / 3))}
+	steps, over := make(chan func(), 1), make(chan error, 1)
+	k.Start(ctx, func(step func()) { steps <- step }, func(err error) { over <- err })
 	for {
-		if !k.wait(ctx, s) {
-			return nil
-		}
-		if over, err := k.step(ctx, s); over || err != nil {
+		select {
+		case step := <-steps:
+			step()
+		case err := <-over:
 			return err
 		}
 	}
 }
 
-// wait returns true when the next step is due, or false when ctx has ended.
-func (k *Keeper) wait(ctx context.Context, s *keeping) bool {
-	for ctx.Err() == nil {
-		requests := k.requests
-		if s.req != nil {
-			requests = nil // one at a time
-		}
-		due := s.due
-		if deadline := k.Deadline(); deadline.Before(due) {
-			due = deadline
-		}
-		left := due.Sub(k.cfg.Clock.Now())
-		if left <= 0 {
-			select {
-			case s.req = <-requests: // rides on the renewal that is due
-			default:
-			}
-			return true
-		}
-		timer := k.cfg.Clock.NewTimer(left)
-		select {
-		case <-ctx.Done():
-		case <-timer.C:
-		case s.req = <-requests:
-			if s.fails == 0 { // else the table is in trouble, and the back-off holds for this write, too
-				s.due = k.cfg.Clock.Now()
-			}
-		}
-		timer.Stop()
+// Start is Run for a program that keeps so many leases that a goroutine for each is too much. It returns at once. Each
+// write of the row, and each reading of it, is a step that goes to do, one at a time; do must have it called soon and
+// must not wait for it. The end of the lease's deadline needs no step. over is called, once, with what Run would return;
+// no step is under way then, but one that was not called yet may still be, and does nothing.
+func (k *Keeper) Start(ctx context.Context, do func(step func()), over func(error)) {
+	k.mu.Lock()
+	k.ctx, k.do, k.over = ctx, do, over
+	// The first renewal comes early by a random part, so that leases taken at once are not renewed at once for ever.
+	k.keeping.due = k.sent.Add(k.cfg.Clock.Jitter(k.cfg.Duration / 3))
+	k.mu.Unlock()
+	unhook := context.AfterFunc(ctx, k.wake)
+	k.mu.Lock()
+	k.unhook = unhook
+	k.mu.Unlock()
+	k.wake()
+}
+
+// wake does what is due.
+func (k *Keeper) wake() { k.proceed(k.plan) }
+
+// proceed changes the keeper's state by f and, if that ends the keeper, says so.
+func (k *Keeper) proceed(f func() (over bool, err error)) {
+	k.mu.Lock()
+	if k.over == nil {
+		k.mu.Unlock()
+		return
 	}
-	return false
+	end, err := f()
+	if !end {
+		k.mu.Unlock()
+		return
+	}
+	switch {
+	case err != nil:
+		k.ending = err
+	case k.ctx.Err() != nil:
+		k.ending = fmt.Errorf("the keeper was stopped: %w", context.Cause(k.ctx))
+	default:
+		k.ending = ErrReleased
+	}
+	over := k.over
+	k.over, k.queue = nil, nil
+	k.still()
+	if k.unhook != nil {
+		k.unhook()
+	}
+	close(k.ended)
+	k.mu.Unlock()
+	over(err)
+}
+
+// still stops the timer. k.mu is held.
+func (k *Keeper) still() {
+	if k.stop != nil {
+		k.stop()
+		k.stop = nil
+	}
+}
+
+// plan asks for a step if one is due, or sets the timer. k.mu is held.
+func (k *Keeper) plan() (over bool, err error) {
+	s := &k.keeping
+	if k.doing == stepping {
+		return false, nil
+	}
+	if k.ctx.Err() != nil {
+		return true, nil
+	}
+	now, deadline := k.cfg.Clock.Now(), k.deadline()
+	if !now.Before(deadline) {
+		return true, k.lost(s.why)
+	}
+	due := deadline
+	if k.doing == waiting {
+		if s.req == nil && len(k.queue) > 0 { // one at a time
+			s.req, k.queue = k.queue[0], k.queue[1:]
+			if s.fails == 0 { // else the table is in trouble, and the back-off holds for this write, too
+				s.due = now
+			}
+		}
+		if !now.Before(s.due) {
+			k.doing = asked
+			k.do(k.work)
+		} else if s.due.Before(due) {
+			due = s.due
+		}
+	}
+	k.still()
+	k.stop = k.cfg.Clock.AfterFunc(due.Sub(now), k.wake)
+	return false, nil
+}
+
+// work makes the step that was asked for.
+func (k *Keeper) work() {
+	k.mu.Lock()
+	if k.over == nil {
+		k.mu.Unlock()
+		return
+	}
+	k.doing = stepping
+	k.still()
+	ctx := k.ctx
+	k.mu.Unlock()
+	over, err := false, error(nil)
+	if ctx.Err() == nil {
+		over, err = k.step(ctx, &k.keeping)
+	}
+	k.proceed(func() (bool, error) {
+		k.doing = waiting
+		if over || err != nil {
+			return true, err
+		}
+		return k.plan()
+	})
 }
 
 // step makes one attempt. over tells that the tenure has ended well.
@@ -233,7 +306,7 @@ func (k *Keeper) applied(s *keeping, t try, row Lease) (over bool, err error) {
 
 // settle reads the row to learn what became of the attempts.
 func (k *Keeper) settle(ctx context.Context, s *keeping) (over bool, err error) {
-	row, err := k.cfg.Store.Get(ctx, k.key())
+	row, err := k.cfg.Store.Get(ctx, k.name)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, k.lost(err)
@@ -304,12 +377,12 @@ func (k *Keeper) failed(ctx context.Context, s *keeping, err error) {
 	s.fails++
 	s.why = err
 	s.due = k.cfg.Clock.Now().Add(k.backoff(s))
-	k.report(fmt.Errorf("keep lease %s, attempt %d: %w", k.key(), s.fails, err))
+	k.report(fmt.Errorf("keep lease %s, attempt %d: %w", k.name, s.fails, err))
 }
 
 func (k *Keeper) lost(why error) error {
 	if why == nil {
 		why = errors.New("no renewal was sent in time")
 	}
-	return fmt.Errorf("lease %s: %w: %w", k.key(), ErrLost, why)
+	return fmt.Errorf("lease %s: %w: %w", k.name, ErrLost, why)
 }

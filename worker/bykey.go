@@ -154,7 +154,7 @@ func (p *byKey) giveBack() {
 	s := p.shard.session
 	if s.page != nil {
 		s.page.giveBack()
-		s.stuck.broadcast()
+		s.fetcher.giveBack()
 	}
 }
 

@@ -66,6 +66,14 @@ func (c *crew) wait(giveUp <-chan struct{}) bool {
 	}
 }
 
+// aside runs f in a goroutine of its own and waits for it: what it needs of the stack does not stay with a goroutine that
+// then waits for long.
+func aside(f func()) {
+	var one crew
+	one.start(f)
+	one.wait(nil)
+}
+
 // call runs one call of the application's code in a goroutine of its own, so that a call that never returns does not
 // take the worker with it. It waits for the call to return, or until the worker ends without it: then the error wraps
 // ErrAbandoned, and only that goroutine stays behind.

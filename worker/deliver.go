@@ -28,7 +28,7 @@ func (s *session) deliver(records []record.Record, behind time.Duration) error {
 		s.t.fail(fmt.Errorf("ProcessRecords, attempt %d: %w", attempt, err))
 		if attempt > 1 && s.page != nil {
 			s.page.giveBack()
-			s.stuck.broadcast()
+			s.fetcher.giveBack()
 		}
 		if policy.Attempts > 0 && attempt >= policy.Attempts && len(records) > 0 {
 			if half := len(records) / 2; half > 0 {

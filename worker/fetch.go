@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -40,118 +41,219 @@ func (f *fetched) giveBack() {
 }
 
 // A fetcher reads one shard ahead of its session: one page waits while another is processed. It paces its reads, backs
-// off after errors, and never skips: a reader goes on where its last page ended.
+// off after errors, and never skips: a reader goes on where its last page ended. Empty pages do not go to the session.
+//
+// It has no goroutine of its own, and does one thing at a time:
+//
+//	           due                  room                      a page
+//	a pause ─────────► memory asked ─────────► read asked for ─────────────► the page waits for the session
+//	   ▲                                            │                                   │ taken
+//	   └────────────────────────────────────────────┴───────────────────────────────────┘
+//	                                    failed, or nothing there
+//
+// Reads are made by the worker's hands or, with a stream whose reads wait until there is something, in goroutines of the
+// session's.
 type fetcher struct {
 	s      *session
 	reader Reader
 	pace   Pace
-	pacer  *pacer
+	claim  claim // of room for the next page
+
+	// Whoever does the one thing has these.
+	pacer  pacer
 	expect int64 // bytes that the next page is likely to have
+	failed int   // reads since the last that succeeded
 	warned bool  // that the shard is far behind
+
+	mu      sync.Mutex         // guards what follows; held around memory only
+	stop    func() bool        // ends the pause
+	abort   context.CancelFunc // ends the read under way, nil if there is none
+	ended   chan struct{}      // nil until nothing is to begin any more; closed once no read is under way
+	waiting *fetched           // the page that the session has not taken yet
 }
 
 func newFetcher(s *session) *fetcher {
 	pace := s.t.stream.Pace()
-	return &fetcher{
+	f := &fetcher{
 		s: s, reader: s.t.stream.Open(s.t.shardID, s.shard.Start), pace: pace,
 		pacer: newPacer(pace.PerSecond), expect: firstReadBytes,
 	}
+	f.claim = claim{budget: s.t.w.budget, granted: f.ask}
+	return f
 }
 
-// run reads until the shard's last page was handed over or ctx ends.
-func (f *fetcher) run(ctx context.Context) {
-	defer f.reader.Close()
-	for ctx.Err() == nil {
-		held, err := f.s.t.w.budget.acquire(ctx, f.expect)
-		if err != nil {
-			return
-		}
-		page, err := f.read(ctx)
-		if err != nil {
-			f.s.t.w.budget.release(held)
-			return
-		}
-		bytes := int64(0)
-		for i := range page.Records {
-			bytes += int64(page.Records[i].Size())
-		}
-		f.s.t.w.budget.settle(held, bytes)
-		f.expect = max(bytes, f.expect/2, 1<<10)
-		f.s.t.lag.fetched(pageLag{behind: page.Behind, read: f.s.t.w.clock.Now(), records: len(page.Records)})
-		f.warn(page.Behind)
-		full := &fetched{Page: page, budget: f.s.t.w.budget}
-		full.bytes.Store(bytes)
-		if !f.hand(ctx, full) || page.End {
-			return
-		}
-		if page.Behind == 0 && f.s.t.w.clock.Sleep(ctx, f.pace.Idle) != nil {
-			return
-		}
-	}
+// start makes the first read.
+func (f *fetcher) start() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.after(0)
 }
 
-// hand waits until the session takes the page; it returns false if ctx has ended first.
-func (f *fetcher) hand(ctx context.Context, page *fetched) bool {
-	for {
-		stuck := f.s.stuck.wait()
-		select {
-		case f.s.pages <- page:
-			return true
-		case <-stuck:
-			page.giveBack()
-		case <-ctx.Done():
-			page.giveBack()
-			return false
-		}
-	}
-}
-
-// read makes reads until one succeeds or ctx ends.
-func (f *fetcher) read(ctx context.Context) (record.Page, error) {
+// after makes the next read after a pause, or later if the pace wants that. f.mu is held.
+func (f *fetcher) after(pause time.Duration) {
 	clock := f.s.t.w.clock
-	for failed := 0; ; {
-		if err := clock.Sleep(ctx, f.pacer.wait(clock.Now())); err != nil {
-			return record.Page{}, err
-		}
-		f.pacer.begin(clock.Now())
-		page, err := f.once(ctx)
-		if errors.Is(err, ErrShardGone) {
-			page, err = f.gone(ctx)
-		}
-		if err == nil {
-			mutant.Spend(-1)
-			return page, nil
-		}
-		if ctx.Err() != nil {
-			return record.Page{}, context.Cause(ctx)
-		}
-		mutant.Spend(5)
-		if mutant.Planted(mutant.ReopensAtLatest) {
-			f.reader.Close()
-			f.reader = f.s.t.stream.Open(f.s.t.shardID, record.Latest)
-		}
-		failed++
-		f.s.t.survive(fmt.Errorf("read, attempt %d: %w", failed, err))
-		if err := clock.Sleep(ctx, clock.Backoff(failed, minReadBackoff, maxReadBackoff)); err != nil {
-			return record.Page{}, err
-		}
+	if pause = max(pause, f.pacer.wait(clock.Now())); pause > 0 {
+		f.stop = clock.AfterFunc(pause, f.due)
+		return
+	}
+	f.claim.make(f.expect)
+}
+
+// due asks for memory.
+func (f *fetcher) due() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ended == nil {
+		f.claim.make(f.expect)
 	}
 }
 
-// once makes one read. One that has a deadline takes one of the worker's places for reads meanwhile.
-func (f *fetcher) once(ctx context.Context) (record.Page, error) {
+// ask asks for a read.
+func (f *fetcher) ask() {
 	if f.pace.Timeout > 0 {
-		select {
-		case f.s.t.w.reading <- struct{}{}:
-			defer func() { <-f.s.t.w.reading }()
-		case <-ctx.Done():
-			return record.Page{}, context.Cause(ctx)
-		}
-		var cancel context.CancelFunc
-		ctx, cancel = f.s.t.w.clock.WithTimeout(ctx, f.pace.Timeout, errRead)
-		defer cancel()
+		f.s.t.w.reads.do(f.read)
+	} else {
+		f.s.reads.start(f.read)
 	}
-	return f.reader.Read(ctx)
+}
+
+// read makes one read and sees to what follows.
+func (f *fetcher) read() {
+	if ctx := f.begin(); ctx != nil {
+		f.follow(f.once(ctx))
+	}
+}
+
+// begin makes the context of a read, nil if none is to begin any more.
+func (f *fetcher) begin() (ctx context.Context) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.ended != nil:
+	case f.pace.Timeout > 0:
+		ctx, f.abort = f.s.t.w.clock.WithTimeout(f.s.ctx, f.pace.Timeout, errRead)
+	default:
+		ctx, f.abort = context.WithCancel(f.s.ctx)
+	}
+	return ctx
+}
+
+// once makes a read. What is for the session is its page; else the next read is to come after a pause.
+func (f *fetcher) once(ctx context.Context) (page *fetched, pause time.Duration) {
+	f.pacer.begin(f.s.t.w.clock.Now())
+	got, err := f.reader.Read(ctx)
+	if errors.Is(err, ErrShardGone) {
+		got, err = f.gone(ctx)
+	}
+	if err != nil {
+		f.claim.withdraw()
+		if cause := context.Cause(ctx); cause != nil && cause != errRead {
+			return nil, 0 // the end
+		}
+		return nil, f.backoff(err)
+	}
+	mutant.Spend(-1)
+	f.failed = 0
+	page = f.accept(got)
+	if len(got.Records) == 0 && !got.End {
+		return nil, f.idle(got)
+	}
+	return page, 0
+}
+
+// backoff is the pause behind a read that failed.
+func (f *fetcher) backoff(err error) time.Duration {
+	mutant.Spend(5)
+	if mutant.Planted(mutant.ReopensAtLatest) {
+		f.reader.Close()
+		f.reader = f.s.t.stream.Open(f.s.t.shardID, record.Latest)
+	}
+	f.failed++
+	f.s.t.survive(fmt.Errorf("read, attempt %d: %w", f.failed, err))
+	return f.s.t.w.clock.Backoff(f.failed, minReadBackoff, maxReadBackoff)
+}
+
+// idle is the pause behind a page.
+func (f *fetcher) idle(page record.Page) time.Duration {
+	if page.Behind > 0 {
+		return 0
+	}
+	return f.pace.Idle
+}
+
+// accept takes note of a page.
+func (f *fetcher) accept(page record.Page) *fetched {
+	bytes := int64(0)
+	for i := range page.Records {
+		bytes += int64(page.Records[i].Size())
+	}
+	f.claim.settle(bytes)
+	f.expect = max(bytes, f.expect/2, 1<<10)
+	f.s.t.lag.fetched(pageLag{behind: page.Behind, read: f.s.t.w.clock.Now(), records: len(page.Records)})
+	f.warn(page.Behind)
+	full := &fetched{Page: page, budget: f.s.t.w.budget}
+	full.bytes.Store(bytes)
+	return full
+}
+
+// follow ends a read: its page, if there is one, waits for the session, else the next read comes after the pause.
+func (f *fetcher) follow(page *fetched, pause time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.abort()
+	f.abort = nil
+	switch {
+	case f.ended != nil:
+		if page != nil {
+			page.giveBack()
+		}
+		close(f.ended)
+	case page != nil:
+		f.waiting = page
+		f.s.pages <- page // it has room: no other page is read before this one is taken
+	default:
+		f.after(pause)
+	}
+}
+
+// taken goes on: the session has taken the page that waited.
+func (f *fetcher) taken(page *fetched) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = nil
+	if !page.End {
+		f.after(f.idle(page.Page))
+	}
+}
+
+// giveBack returns the share of the memory budget that the page has which waits for the session.
+func (f *fetcher) giveBack() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.waiting != nil {
+		f.waiting.giveBack()
+	}
+}
+
+// end lets nothing begin any more and waits for the read that is under way.
+func (f *fetcher) end() {
+	ended := make(chan struct{})
+	f.mu.Lock()
+	f.ended = ended
+	if f.stop != nil {
+		f.stop()
+	}
+	if f.abort != nil {
+		f.abort()
+	} else {
+		close(ended)
+	}
+	f.mu.Unlock()
+	<-ended
+	f.s.reads.wait(nil)
+	f.claim.withdraw()
+	f.giveBack()
+	f.reader.Close()
 }
 
 // gone is the last page of a shard that does not exist any more because its records have expired: empty, with the

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,10 +20,14 @@ type pageLag struct {
 	records int
 }
 
-// fetched notes a page.
+// fetched notes a page. One without records is done when all before it are.
 func (l *lag) fetched(p pageLag) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.pages) == 0 && p.records == 0 {
+		l.last = p
+		return
+	}
 	l.pages = append(l.pages, p)
 }
 
@@ -30,7 +35,14 @@ func (l *lag) fetched(p pageLag) {
 func (l *lag) processed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.last, l.pages = l.pages[0], l.pages[1:]
+	if len(l.pages) == 0 {
+		return
+	}
+	done := 1
+	for done < len(l.pages) && l.pages[done].records == 0 {
+		done++
+	}
+	l.last, l.pages = l.pages[done-1], slices.Delete(l.pages, 0, done)
 }
 
 // reset forgets pages that were read and will be read again.

@@ -1,67 +1,55 @@
 package worker
 
 import (
-	"context"
-	"errors"
+	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/shoal-stream/shoal/record"
 )
 
 func TestBudgetServesTheOldestClaimFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(100)
-		mustAcquire(t, b, 80)
-		var order []string
-		done := make(chan struct{}, 2)
-		claim := func(name string, n int64) {
-			go func() {
-				mustAcquire(t, b, n)
-				order = append(order, name)
-				done <- struct{}{}
-			}()
-			synctest.Wait()
-		}
-		claim("large", 95)
-		claim("small", 10) // would fit at once, but must not overtake
-		if len(order) != 0 {
-			t.Fatalf("granted %v while the budget is full", order)
-		}
-		b.release(80)
-		<-done
-		synctest.Wait()
-		if len(order) != 1 || order[0] != "large" {
-			t.Fatalf("granted %v, want the oldest alone", order)
-		}
-		b.release(95)
-		<-done
-	})
-}
-
-func TestBudgetGivesUpWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(100)
-		mustAcquire(t, b, 100)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if _, err := b.acquire(ctx, 1); !errors.Is(err, context.DeadlineExceeded) {
-			t.Fatalf("acquire = %v, want the context's error", err)
-		}
-		b.release(100)
-		if held := mustAcquire(t, b, 1000); held != 100 {
-			t.Errorf("a claim larger than the budget got %d, want all 100", held)
-		}
-	})
-}
-
-func mustAcquire(t *testing.T, b *budget, n int64) int64 {
-	held, err := b.acquire(t.Context(), n)
-	if err != nil {
-		t.Errorf("acquire(%d) = %v", n, err)
+	b := newBudget(100)
+	b.free = 20
+	var order []string
+	want := func(name string) *claim {
+		return &claim{budget: b, granted: func() { order = append(order, name) }}
 	}
-	return held
+	want("large").make(90)
+	want("small").make(10)
+	if len(order) != 0 {
+		t.Fatalf("granted %v while the budget is full", order)
+	}
+	b.release(75)
+	if !slices.Equal(order, []string{"large"}) {
+		t.Fatalf("granted %v, want the oldest alone", order)
+	}
+	b.release(5)
+	if !slices.Equal(order, []string{"large", "small"}) || b.free != 0 {
+		t.Errorf("granted %v, %d left, want both and nothing", order, b.free)
+	}
+}
+
+func TestAClaimCanBeTakenBackWhetherItWasGrantedOrNot(t *testing.T) {
+	b, granted := newBudget(100), 0
+	first := &claim{budget: b, granted: func() { granted++ }}
+	second := &claim{budget: b, granted: func() { granted++ }}
+	first.make(1000)
+	if granted != 1 || first.bytes != 100 {
+		t.Fatalf("a claim larger than the budget got %d, want all 100", first.bytes)
+	}
+	second.make(1)
+	second.withdraw()
+	first.withdraw()
+	first.withdraw()
+	if granted != 1 || b.free != 100 || len(b.waiting) != 0 {
+		t.Errorf("%d were granted, %d left, %d wait; want 1, all and none", granted, b.free, len(b.waiting))
+	}
+	first.make(50)
+	first.settle(70) // the page is larger than was thought
+	if b.free != 30 {
+		t.Errorf("%d left beside a page of 70, want 30", b.free)
+	}
 }
 
 func TestPacerLetsFiveReadsBeginInAnySecond(t *testing.T) {
@@ -82,8 +70,8 @@ func TestPacerLetsFiveReadsBeginInAnySecond(t *testing.T) {
 	if whole := begun[19].Sub(begun[0]); whole > 4*time.Second {
 		t.Errorf("20 reads took %v, want no more waiting than needed", whole)
 	}
-	if w := newPacer(0).wait(now); w != 0 {
-		t.Errorf("a pacer without a limit waits %v", w)
+	if p = newPacer(0); p.wait(now) != 0 {
+		t.Errorf("a pacer without a limit waits %v", p.wait(now))
 	}
 }
 

@@ -24,9 +24,10 @@ type session struct {
 	crew      crew
 	failed    chan error // one slot: the first error of a Shard.Go function, which also ends ctx
 	cutter    cutter
-	pages     chan *fetched
+	fetcher   *fetcher
+	reads     crew            // the fetcher's reads, where they have goroutines of their own
+	pages     chan *fetched   // one place
 	page      *fetched        // the one that is handed over now
-	stuck     event           // the processor has failed more than once
 	progress  bool            // a batch was processed
 	last      record.Position // the last record handed over, zero if none
 	children  []record.Shard  // what follows, once the end was read
@@ -35,7 +36,8 @@ type session struct {
 // runSession makes a processor and runs it until the shard ends or moves (nil: the tenure is over), or the processor has
 // to be replaced (an error). progress tells whether it processed anything.
 func (t *tenure) runSession(parents []lease.Lease) (progress bool, err error) {
-	s, err := t.openSession(parents)
+	var s *session
+	aside(func() { s, err = t.openSession(parents) })
 	if err != nil {
 		return false, err
 	}
@@ -68,7 +70,7 @@ func (s *session) failure(err error) error {
 
 // openSession makes the session with its processor, not yet reading.
 func (t *tenure) openSession(parents []lease.Lease) (*session, error) {
-	s := &session{t: t, failed: make(chan error, 1), pages: make(chan *fetched)}
+	s := &session{t: t, failed: make(chan error, 1), pages: make(chan *fetched, 1)}
 	s.ctx, s.cancel = context.WithCancelCause(t.ctx)
 	t.mu.Lock()
 	t.session = s
@@ -183,13 +185,10 @@ func (s *session) spawn(f func(ctx context.Context) error) {
 func (s *session) work() error {
 	t := s.t
 	t.enter(Processing)
-	ctx, cancel := context.WithCancelCause(s.ctx)
-	var fetching crew
-	f := newFetcher(s)
-	fetching.start(func() { f.run(ctx) })
+	s.fetcher = newFetcher(s)
+	s.fetcher.start()
 	err := s.handOver()
-	cancel(errSessionEnd)
-	fetching.wait(nil)
+	s.fetcher.end()
 	return err
 }
 
@@ -217,6 +216,7 @@ func (s *session) handOver() error {
 			idle.reset()
 		case page := <-s.pages:
 			s.page = page
+			s.fetcher.taken(page)
 			records := s.cutter.cut(page.Records)
 			if mutant.Planted(mutant.SkipsAfterResume) && s.last.IsZero() && s.shard.Start.Kind() == record.KindSequence && len(records) > 0 {
 				records = records[1:]

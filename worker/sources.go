@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -148,7 +149,19 @@ func (w *Worker) followStreams(ctx context.Context) error {
 	}
 	w.sources = kept
 	w.mu.Unlock()
+	w.leaveShards((*source).left)
 	return nil
+}
+
+// leaveShards has the shards move elsewhere that this worker holds of certain streams.
+func (w *Worker) leaveShards(of func(*source) bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, key := range slices.Sorted(maps.Keys(w.tenures)) {
+		if t := w.tenures[key]; of(t.stream) {
+			t.leave()
+		}
+	}
 }
 
 // readStreams are the streams that the worker reads now. The slice is not changed any more.

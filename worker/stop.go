@@ -23,6 +23,7 @@ func (w *Worker) drain(loops, election *crew, endElection context.CancelFunc) er
 	<-w.away       // in a twentieth of the bound
 	w.forgetRoom() // others may be stopping, too
 	close(w.stopping)
+	w.leaveShards(func(*source) bool { return true })
 	loops.wait(w.abandon)
 	w.crew.wait(w.abandon)
 	w.giveBack()
@@ -36,6 +37,16 @@ func (w *Worker) drain(loops, election *crew, endElection context.CancelFunc) er
 	defer w.mu.Unlock()
 	w.log.Info("worker has stopped", zap.Int("left behind", len(w.left)))
 	return errors.Join(w.left...)
+}
+
+// isStopping reports whether tenures that begin now are to end at once.
+func (w *Worker) isStopping() bool {
+	select {
+	case <-w.stopping:
+		return true
+	default:
+		return false
+	}
 }
 
 // giveBack passes on, once all tenures have ended, the leases that were assigned to this worker and that it has not

@@ -28,8 +28,8 @@ var (
 )
 
 // A tenure is one time that this worker holds one lease: from taking it until it is released, lost, or the shard done.
-// Its run goroutine drives it; beside it run the lease's keeper and a mover that waits for the shard to be wanted
-// elsewhere.
+// Its run goroutine drives it. The lease's keeper and the fetcher have none of their own; a mover begins once the shard is
+// wanted elsewhere.
 type tenure struct {
 	w       *Worker
 	stream  *source
@@ -42,8 +42,9 @@ type tenure struct {
 
 	ctx    context.Context // ends with the tenure
 	cancel context.CancelCauseFunc
+	beside crew
+	move   sync.Once
 	moving chan struct{} // closed when the shard is to move
-	evict  chan struct{} // closed to make it move
 	saving chan struct{} // one slot: checkpoints go one at a time
 	marks  sync.Mutex    // keeps ledger and keeper agreed on the mark
 
@@ -66,7 +67,7 @@ func (w *Worker) newTenure(row lease.Lease, src *source, sent time.Time) *tenure
 		w: w, stream: src, shardID: row.Shard, key: row.Key, epoch: uint64(row.Counter),
 		ledger: checkpoint.NewLedger(row.Checkpoint),
 		log:    w.log.With(zap.String("stream", src.Name()), zap.String("shard", row.Shard)),
-		moving: make(chan struct{}), evict: make(chan struct{}), saving: make(chan struct{}, 1),
+		moving: make(chan struct{}), saving: make(chan struct{}, 1),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(w.life)
 	t.throughput.start(sent, row.ThroughputKBps)
@@ -74,25 +75,28 @@ func (w *Worker) newTenure(row lease.Lease, src *source, sent time.Time) *tenure
 		Store: w.cfg.Leases, Worker: w.cfg.WorkerID, Duration: w.cfg.LeaseDuration, Clock: w.clock,
 		Throughput: func() float64 { return t.throughput.kbps(w.clock.Now()) },
 		Report:     func(err error) { t.survive(fmt.Errorf("keep lease: %w", err)) },
+		Wanted:     t.leave,
 	}, row, sent)
 	return t
 }
 
 // run is the life of the tenure. It returns the error of a processor that had to be left behind, else nil.
 func (t *tenure) run() error {
-	var beside crew
-	beside.start(func() {
-		if err := t.keeper.Run(t.ctx); err != nil {
+	kept := make(chan struct{})
+	t.keeper.Start(t.ctx, t.w.calls.do, func(err error) {
+		defer close(kept)
+		if err != nil {
 			t.log.Warn("lease lost", zap.Error(err))
 			if !mutant.Planted(mutant.LossIsForgotten) {
 				t.cancel(err)
 			}
 		}
 	})
-	beside.start(t.move)
 	err := t.live()
 	t.cancel(errReleased)
-	beside.wait(nil)
+	t.move.Do(func() {}) // no mover begins any more
+	<-kept
+	t.beside.wait(nil)
 	if errors.Is(context.Cause(t.ctx), lease.ErrLost) {
 		t.enter(Lost)
 	} else {
@@ -107,7 +111,9 @@ func (t *tenure) run() error {
 // live goes through the states until the tenure is over.
 func (t *tenure) live() error {
 	t.enter(WaitingForParents)
-	parents, err := t.awaitParents()
+	var parents []lease.Lease
+	var err error
+	aside(func() { parents, err = t.awaitParents() })
 	for attempt := 1; err == nil; attempt++ {
 		if t.currentState() != Starting { // else NewProcessor failed and is tried again
 			t.enter(Starting)
@@ -168,19 +174,18 @@ func (t *tenure) info() ShardInfo {
 	return ShardInfo{Application: t.w.cfg.Application, Stream: t.stream.Name(), Shard: t.shardID, Worker: t.w.cfg.WorkerID}
 }
 
-// move waits until the shard is wanted elsewhere: the worker stops, another asked for the lease, or the processor has
-// failed too long. The processor then has until the drain bound to finish; after that its context ends, and a little
-// later the lease is released whatever it does.
-func (t *tenure) move() {
-	select {
-	case <-t.ctx.Done():
-		return
-	case <-t.keeper.Wanted():
-	case <-t.evict:
-	case <-t.stream.gone:
-	case <-t.w.stopping:
-	}
-	close(t.moving)
+// leave has the shard move elsewhere: the worker stops or does not read the stream any more, another worker asked for the
+// lease, or the processor has failed too long. It never waits.
+func (t *tenure) leave() {
+	t.move.Do(func() {
+		close(t.moving)
+		t.beside.start(t.hurry)
+	})
+}
+
+// hurry gives the processor until the drain bound to finish; after that its context ends, and a little later the lease is
+// released whatever it does.
+func (t *tenure) hurry() {
 	if mutant.Planted(mutant.ReleasesTooEarly) {
 		t.release()
 	}
@@ -389,7 +394,7 @@ func (t *tenure) fail(err error) {
 	}
 	if move {
 		t.log.Error("processor keeps failing; the shard moves to another worker", zap.Time("since", since))
-		close(t.evict)
+		t.leave()
 	}
 }
 

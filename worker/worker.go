@@ -51,7 +51,8 @@ type Worker struct {
 	pokeDiscover chan struct{}                  // one slot: look for leases now
 	pokeSync     chan struct{}                  // one slot: compare shards and rows now
 	surveying    chan struct{}                  // one place
-	reading      chan struct{}                  // readsAtOnce places
+	reads        *hands                         // make the reads that have a deadline
+	calls        *hands                         // make the keepers' calls of the table
 	stopping     chan struct{}                  // closed when Run's context has ended and the fleet knows
 	away         chan struct{}                  // closed when this worker has left the fleet
 	abandon      chan struct{}                  // closed when Run can wait for processors no longer
@@ -89,7 +90,7 @@ func New(cfg Config) (*Worker, error) {
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
 		seed: seedOf(cfg.Application), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
-		surveying: make(chan struct{}, 1), reading: make(chan struct{}, readsAtOnce),
+		surveying: make(chan struct{}, 1), reads: newHands(readsAtOnce), calls: newHands(keepsAtOnce),
 		stopping: make(chan struct{}), away: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
 		done: map[string]lease.Lease{}, taking: map[string]bool{},
@@ -140,6 +141,8 @@ func (w *Worker) Run(ctx context.Context) error {
 	w.log.Info("worker runs")
 	w.life, w.end = context.WithCancel(context.WithoutCancel(ctx))
 	defer w.end()
+	defer w.reads.close()
+	defer w.calls.close()
 	candidacy, endElection := context.WithCancel(w.life)
 	defer endElection()
 	var election, loops crew
@@ -197,6 +200,9 @@ func (w *Worker) begin(row lease.Lease, src *source, sent time.Time) {
 	w.tenures[row.Key] = t
 	delete(w.taking, row.Key)
 	w.mu.Unlock()
+	if src.left() || w.isStopping() { // else whoever changes that finds the tenure
+		t.leave()
+	}
 	w.crew.start(func() {
 		err := t.run()
 		w.mu.Lock()
