@@ -89,8 +89,12 @@ func (f *fetcher) start() {
 	f.after(0)
 }
 
-// after makes the next read after a pause, or later if the pace wants that. f.mu is held.
+// after makes the next read after a pause, or later if the pace wants that; none once the session's context has ended.
+// f.mu is held.
 func (f *fetcher) after(pause time.Duration) {
+	if f.s.ctx.Err() != nil {
+		return
+	}
 	clock := f.s.t.w.clock
 	if pause = max(pause, f.pacer.wait(clock.Now())); pause > 0 {
 		f.stop = clock.AfterFunc(pause, f.due)
@@ -103,7 +107,7 @@ func (f *fetcher) after(pause time.Duration) {
 func (f *fetcher) due() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.ended == nil {
+	if f.ended == nil && f.s.ctx.Err() == nil {
 		f.claim.make(f.expect)
 	}
 }
