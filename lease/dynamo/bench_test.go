@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
+	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/dynamo"
 )
 
@@ -90,4 +91,23 @@ func BenchmarkSurvey(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What a renewal costs, without the network.
+func BenchmarkRenew(b *testing.B) {
+	row := scanPage(1, "")
+	row = bytes.TrimSuffix(bytes.TrimPrefix(row, []byte(`{"Items":[`)), []byte(`],"Count":1,"ScannedCount":1}`))
+	answer := append(append([]byte(`{"Attributes":`), row...), '}')
+	s := dynamo.New(dynamodb.New(dynamodb.Options{
+		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider("a", "b", ""),
+		HTTPClient: &pages{page: answer, last: answer, n: 1},
+	}), leaseTable)
+	held, kbps := lease.Lease{Key: "shardId-000000000000", Shard: "shardId-000000000000", Counter: 99_999}, 12.345678
+	b.ReportAllocs()
+	for b.Loop() {
+		got, err := s.Renew(context.Background(), held, "me", lease.Change{ThroughputKBps: &kbps})
+		if err != nil || got.Counter != 100_000 {
+			b.Fatalf("%+v, %v", got, err)
+		}
+	}
 }
