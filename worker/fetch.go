@@ -254,8 +254,8 @@ func (f *fetcher) end() {
 	}
 	f.mu.Unlock()
 	<-ended
+	f.claim.withdraw() // which may have been granted meanwhile, to a read that begins nothing
 	f.s.reads.wait(nil)
-	f.claim.withdraw()
 	f.giveBack()
 	f.reader.Close()
 }
