@@ -44,7 +44,10 @@ type item = map[string]types.AttributeValue
 func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
 
 func number[N int64 | uint64](n N) types.AttributeValue {
-	return &types.AttributeValueMemberN{Value: fmt.Sprint(n)}
+	if n < 0 {
+		return &types.AttributeValueMemberN{Value: strconv.FormatInt(int64(n), 10)}
+	}
+	return &types.AttributeValueMemberN{Value: strconv.FormatUint(uint64(n), 10)}
 }
 
 func set(members []string) types.AttributeValue { return &types.AttributeValueMemberSS{Value: members} }

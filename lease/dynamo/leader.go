@@ -96,7 +96,7 @@ func (s *Store) Beat(ctx context.Context, held, next lease.Lock) error {
 	holds(u, p, held)
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &p.table, Key: p.keyOf(leaderKey), UpdateExpression: u.expression(),
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	return s.refused(ctx, p, "keep the lead", leaderKey, err)

@@ -22,13 +22,24 @@ func limitWaits(c clock.Clock) func(*smithy.Stack) error {
 	return func(stack *smithy.Stack) error {
 		return stack.Initialize.Add(smithy.InitializeMiddlewareFunc("limitWaits",
 			func(ctx context.Context, in smithy.InitializeInput, next smithy.InitializeHandler) (smithy.InitializeOutput, smithy.Metadata, error) {
-				limited, cancel := c.WithTimeout(ctx, answerTimeout, errNoAnswer)
-				defer cancel()
-				out, metadata, err := next.HandleInitialize(limited, in)
-				if err != nil && ctx.Err() == nil && limited.Err() != nil {
-					err = fmt.Errorf("%w: %w", context.Cause(limited), err)
-				}
+				var out smithy.InitializeOutput
+				var metadata smithy.Metadata
+				err := limitWait(ctx, c, func(ctx context.Context) (err error) {
+					out, metadata, err = next.HandleInitialize(ctx, in)
+					return err
+				})
 				return out, metadata, err
 			}), smithy.Before)
 	}
+}
+
+// limitWait bounds one call.
+func limitWait(ctx context.Context, c clock.Clock, call func(context.Context) error) error {
+	limited, cancel := c.WithTimeout(ctx, answerTimeout, errNoAnswer)
+	defer cancel()
+	err := call(limited)
+	if err != nil && ctx.Err() == nil && limited.Err() != nil {
+		err = fmt.Errorf("%w: %w", context.Cause(limited), err)
+	}
+	return err
 }

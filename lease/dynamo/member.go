@@ -61,7 +61,7 @@ func (s *Store) PutMember(ctx context.Context, m lease.Member) error {
 	p := s.memberPlace()
 	_, err := s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &p.table, Key: p.keyOf(m.Worker), UpdateExpression: u.expression(),
-		ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	})
 	return s.failed(p, "write member "+m.Worker, err)
 }

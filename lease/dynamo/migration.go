@@ -142,7 +142,7 @@ func (s *Store) updateMigration(ctx context.Context, p place, doing string, it i
 	u.when(u.is(attr, text(seen.State)))
 	_, err = s.client.UpdateItem(ctx, &dynamodb.UpdateItemInput{
 		TableName: &p.table, Key: p.keyOf(string(next.Key)), UpdateExpression: u.expression(),
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	})
 	var refused *types.ConditionalCheckFailedException
 	if errors.As(err, &refused) {

@@ -95,7 +95,7 @@ func (s *Store) leads(held lease.Lock) types.TransactWriteItem {
 	u.when(u.is(attrLockOwner, text(held.Owner)))
 	return types.TransactWriteItem{ConditionCheck: &types.ConditionCheck{
 		TableName: &p.table, Key: p.keyOf(leaderKey),
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	}}
 }
 
@@ -116,7 +116,7 @@ func (s *Store) inLeaseTable(old item) (types.TransactWriteItem, error) {
 	}
 	u.when(u.is(p.keyAttr, text("")))
 	return types.TransactWriteItem{Put: &types.Put{
-		TableName: &p.table, Item: it, ConditionExpression: u.condition(), ExpressionAttributeNames: u.names,
+		TableName: &p.table, Item: it, ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(),
 	}}, nil
 }
 
@@ -142,7 +142,7 @@ func (s *Store) taken(it item) types.TransactWriteItem {
 	}
 	return types.TransactWriteItem{Delete: &types.Delete{
 		TableName: &p.table, Key: item{p.keyAttr: it[p.keyAttr]},
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	}}
 }
 
@@ -200,7 +200,7 @@ func (s *Store) Complete(ctx context.Context, held lease.Lock, by string) error 
 	u.when(u.is(attrTableStatus, text(lease.TablePending)))
 	err = s.transact(ctx, doing, []types.TransactWriteItem{s.leads(held), copied, {Put: &types.Put{
 		TableName: &p.table, Item: done,
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	}}})
 	if err == nil {
 		s.layout.follow(lease.SingleTable, lease.TableComplete)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -40,14 +41,18 @@ func (r pageReader) DeserializeResponse(ctx context.Context, op *smithy.Operatio
 	return nil
 }
 
-// readPage reads the answer of a Scan: the items go to add, one by one, and are valid during the call only; the rest goes
-// into page.
+// readPage reads the answer of a Scan, a Query, or a call that answers one item: the items go to add, one by one, and are
+// valid during the call only; the rest goes into page.
 func readPage(body string, page *dynamodb.ScanOutput, add func(item)) error {
-	p := parser{text: body}
+	p := parsers.Get().(*parser)
+	p.text = body
+	defer p.done()
 	for more := p.open('{'); p.next(&more, '}'); {
 		switch p.name() {
 		case "Items":
 			p.items(add)
+		case "Item", "Attributes":
+			p.item(add)
 		case "LastEvaluatedKey":
 			page.LastEvaluatedKey = make(item)
 			p.slab, p.nums = nil, nil // it outlives the page, and may come before the items
@@ -65,19 +70,32 @@ func readPage(body string, page *dynamodb.ScanOutput, add func(item)) error {
 	return p.err
 }
 
+// parsers keep the memory of the items that they have read.
+var parsers = sync.Pool{New: func() any { return &parser{it: make(item, 16)} }}
+
+// done puts p back; none of its items is used any more.
+func (p *parser) done() {
+	clear(p.it)
+	clear(p.slab[:cap(p.slab)])
+	clear(p.nums[:cap(p.nums)])
+	*p = parser{it: p.it, slab: p.slab[:0], nums: p.nums[:0]}
+	parsers.Put(p)
+}
+
 // A parser reads JSON. It remembers its first error, after which it reads no more. What it returns shares the text's
 // memory, but for what is said to be a copy.
 type parser struct {
 	text string
 	at   int
 	err  error
-	slab []types.AttributeValueMemberS // strings of the item that is being read
+	it   item                          // that is being read
+	slab []types.AttributeValueMemberS // its strings
 	nums []types.AttributeValueMemberN
 }
 
 func (p *parser) fail(want string) {
 	if p.err == nil {
-		p.err = fmt.Errorf("page of a scan: want %s at byte %d of %d", want, p.at, len(p.text))
+		p.err = fmt.Errorf("answer: want %s at byte %d of %d", want, p.at, len(p.text))
 	}
 	p.at = len(p.text)
 }
@@ -205,14 +223,17 @@ func (p *parser) skip() {
 }
 
 func (p *parser) items(add func(item)) {
-	it := make(item, 16)
 	for more := p.open('['); p.next(&more, ']'); {
-		clear(it)
-		p.slab, p.nums = p.slab[:0], p.nums[:0]
-		p.attributes(it)
-		if p.err == nil {
-			add(it)
-		}
+		p.item(add)
+	}
+}
+
+func (p *parser) item(add func(item)) {
+	clear(p.it)
+	p.slab, p.nums = p.slab[:0], p.nums[:0]
+	p.attributes(p.it)
+	if p.err == nil {
+		add(p.it)
 	}
 }
 

@@ -161,7 +161,7 @@ func (s *Store) getItem(ctx context.Context, p place, doing, key string) (item, 
 func (s *Store) putItem(ctx context.Context, p place, doing string, it item, u *update) error {
 	_, err := s.client.PutItem(ctx, &dynamodb.PutItemInput{
 		TableName: &p.table, Item: it,
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	})
 	var refused *types.ConditionalCheckFailedException
 	if errors.As(err, &refused) {
@@ -176,7 +176,7 @@ func (s *Store) deleteItem(ctx context.Context, p place, doing, key string, when
 	when(u)
 	_, err := s.client.DeleteItem(ctx, &dynamodb.DeleteItemInput{
 		TableName: &p.table, Key: p.keyOf(key),
-		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names, ExpressionAttributeValues: u.aliases(),
+		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 		ReturnValuesOnConditionCheckFailure: types.ReturnValuesOnConditionCheckFailureAllOld,
 	})
 	return s.refused(ctx, p, doing, key, err)

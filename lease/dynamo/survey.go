@@ -3,6 +3,7 @@ package dynamo
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -162,24 +163,42 @@ func (s *Store) Owned(ctx context.Context, worker string) ([]string, error) {
 	if worker == "" {
 		return nil, nil
 	}
-	in := &dynamodb.QueryInput{
-		TableName: &s.cfg.Table, IndexName: aws.String(indexName),
-		KeyConditionExpression:   aws.String("#" + attrOwner + " = :owner"),
-		ExpressionAttributeNames: map[string]string{"#" + attrOwner: attrOwner}, ExpressionAttributeValues: item{":owner": text(worker)},
-	}
 	var keys []string
-	for {
-		out, err := s.client.Query(ctx, in)
-		if err != nil {
+	add := func(it item) {
+		if key, ok := it[attrKey].(*types.AttributeValueMemberS); ok {
+			keys = append(keys, strings.Clone(key.Value))
+		}
+	}
+	for next := item(nil); ; {
+		var err error
+		if next, err = s.ownedPage(ctx, worker, next, add); err != nil {
 			return nil, s.failed(s.leases(), "find the leases of "+worker, err)
 		}
-		for _, it := range out.Items {
-			if key, ok := it[attrKey].(*types.AttributeValueMemberS); ok {
-				keys = append(keys, key.Value)
-			}
-		}
-		if in.ExclusiveStartKey = out.LastEvaluatedKey; len(in.ExclusiveStartKey) == 0 {
+		if len(next) == 0 {
 			return keys, nil
 		}
 	}
+}
+
+const ownedCondition = "#" + attrOwner + " = :owner"
+
+// ownedPage asks for one page of the owner index, behind from, and returns where the next begins.
+func (s *Store) ownedPage(ctx context.Context, worker string, from item, add func(item)) (next item, err error) {
+	if n := s.queries.ready(); n != nil {
+		if body := appendOwned(make([]byte, 0, 512), s.cfg.Table, worker, from, s.cfg.Units != nil); body != nil {
+			return s.short(ctx, s.queries, n, body, add)
+		}
+	}
+	out, err := s.client.Query(s.queries.learn(ctx), &dynamodb.QueryInput{
+		TableName: &s.cfg.Table, IndexName: aws.String(indexName), KeyConditionExpression: aws.String(ownedCondition),
+		ExpressionAttributeNames: map[string]string{"#" + attrOwner: attrOwner}, ExpressionAttributeValues: item{":owner": text(worker)},
+		ExclusiveStartKey: from,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, it := range out.Items {
+		add(it)
+	}
+	return out.LastEvaluatedKey, nil
 }

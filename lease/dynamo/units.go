@@ -35,15 +35,19 @@ func countUnits(count func(op string, read, write float64)) func(*smithy.Stack) 
 					p.ReturnConsumedCapacity = total
 				}
 				out, metadata, err := next.HandleInitialize(ctx, in)
-				units, ok := consumed(out.Result, err)
-				switch {
-				case ok && writes:
-					count(middleware.GetOperationName(ctx), 0, units)
-				case ok:
-					count(middleware.GetOperationName(ctx), units, 0)
-				}
+				tell(count, middleware.GetOperationName(ctx), writes, out.Result, err)
 				return out, metadata, err
 			}), smithy.After)
+	}
+}
+
+// tell tells count what a call consumed.
+func tell(count func(op string, read, write float64), op string, writes bool, result any, err error) {
+	switch units, ok := consumed(result, err); {
+	case ok && writes:
+		count(op, 0, units)
+	case ok:
+		count(op, units, 0)
 	}
 }
 

@@ -1,7 +1,7 @@
 package dynamo
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -11,21 +11,22 @@ import (
 // some names are reserved words.
 type update struct {
 	sets, removes, adds, conds []string
-	names                      map[string]string
-	values                     item
+	attrs                      []string               // that have aliases
+	values                     []types.AttributeValue // by valueAlias
 }
 
-func newUpdate() *update { return &update{names: make(map[string]string), values: make(item)} }
+func newUpdate() *update { return &update{} }
 
 func (u *update) name(attr string) string {
-	u.names["#"+attr] = attr
+	if !slices.Contains(u.attrs, attr) {
+		u.attrs = append(u.attrs, attr)
+	}
 	return "#" + attr
 }
 
 func (u *update) value(v types.AttributeValue) string {
-	alias := fmt.Sprintf(":v%d", len(u.values))
-	u.values[alias] = v
-	return alias
+	u.values = append(u.values, v)
+	return valueAlias(len(u.values) - 1)
 }
 
 func (u *update) set(attr string, v types.AttributeValue) {
@@ -79,10 +80,23 @@ func (u *update) expression() *string {
 	return &e
 }
 
+// names are the aliases for ExpressionAttributeNames.
+func (u *update) names() map[string]string {
+	names := make(map[string]string, len(u.attrs))
+	for _, attr := range u.attrs {
+		names["#"+attr] = attr
+	}
+	return names
+}
+
 // aliases are the values for ExpressionAttributeValues, which must not be an empty map.
 func (u *update) aliases() item {
 	if len(u.values) == 0 {
 		return nil
 	}
-	return u.values
+	values := make(item, len(u.values))
+	for i, v := range u.values {
+		values[valueAlias(i)] = v
+	}
+	return values
 }
