@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 )
@@ -42,6 +41,10 @@ func appendBase64(b, data []byte) []byte {
 		b = append(b, make([]byte, size)...)[:start]
 	}
 	out := b[start : start+size]
+	if n := (len(data) - 4) / 24; wide && n > 0 {
+		encodePairs(&out[0], &data[0], n)
+		data, out = data[24*n:], out[32*n:]
+	}
 	if n := (len(data) - 4) / 12; vectors && n > 0 {
 		encodeBlocks(&out[0], &data[0], n)
 		data, out = data[12*n:], out[16*n:]
@@ -56,12 +59,24 @@ func appendBase64(b, data []byte) []byte {
 	return b[:start+size]
 }
 
+// decodePlain decodes up to so many blocks of text in place and returns how many: it ends before the first with anything
+// but plain characters. What lies behind those that it has decoded is untouched.
+func decodePlain(text []byte, blocks int) (done int) {
+	if pairs := blocks / 2; wide && pairs > 0 {
+		done = 2 * decodePairs(&text[0], &text[0], pairs)
+	}
+	if left := blocks - done; left > 0 {
+		done += decodeBlocks(&text[12*done], &text[16*done], left)
+	}
+	return done
+}
+
 // decodeBase64 decodes text in place, strictly, and returns how many bytes it has decoded. The error is a
 // base64.CorruptInputError; the text behind the four characters at n/3*4 is then still as it was.
 func decodeBase64(text []byte) (n int, err error) {
 	from := 0
-	if blocks := (len(text) - 1) / 16; vectors && blocks > 0 {
-		done := decodeBlocks(&text[0], &text[0], blocks)
+	if vectors && len(text) > 0 {
+		done := decodePlain(text, (len(text)-1)/16)
 		n, from = 12*done, 16*done
 	}
 	return decodeRest(text, n, from)
@@ -70,24 +85,45 @@ func decodeBase64(text []byte) (n int, err error) {
 // decodeToQuote decodes what stands before the next quote, in place, if it is plain and whole: it is only looked at once,
 // while it is decoded. Else it is left as it was.
 func decodeToQuote(text []byte) (data []byte, size int, ok bool) {
-	blocks := len(text) / 16
-	if !vectors || blocks == 0 {
+	if !vectors {
 		return nil, 0, false
 	}
-	done := decodeBlocks(&text[0], &text[0], blocks) // a quote ends it
+	done := decodePlain(text, len(text)/16) // a quote ends it
 	n, from := 12*done, 16*done
-	var rest [16]byte
-	left := copy(rest[:], text[from:])
-	quote := bytes.IndexByte(rest[:left], '"')
-	if quote >= 0 && quote%4 == 0 && !bytes.ContainsAny(rest[:quote], "\r\n") { // the base64 package would skip line ends
-		size := from + quote
-		if n, err := decodeRest(text[:size], n, from); err == nil {
-			return text[:n:n], size, true
+	for ; from+4 < len(text) && text[from] != '"'; from += 4 {
+		quantum := text[from : from+4]
+		bits := base64Bits[0][quantum[0]] | base64Bits[1][quantum[1]] | base64Bits[2][quantum[2]] | base64Bits[3][quantum[3]]
+		if bits&notBase64 != 0 {
+			break
 		}
+		text[n], text[n+1], text[n+2] = byte(bits>>16), byte(bits>>8), byte(bits)
+		n += 3
+	}
+	if from < len(text) && text[from] == '"' {
+		return text[:n:n], from, true
+	}
+	if more, bits := decodePadded(text[from:]); more > 0 {
+		text[n], text[n+1] = byte(bits>>16), byte(bits>>8) // the second may be none of the data, but was read too
+		return text[: n+more : n+more], from + 4, true
 	}
 	copy(text, appendBase64(nil, text[:n]))
-	copy(text[from:], rest[:left])
 	return nil, 0, false
+}
+
+// decodePadded decodes a quantum with padding and the quote behind it into one byte or two, the highest of 24 bits. Zero
+// bytes mean that there is no such thing.
+func decodePadded(text []byte) (n int, bits uint32) {
+	if len(text) < 5 || text[3] != '=' || text[4] != '"' {
+		return 0, 0
+	}
+	n, bits = 1, base64Bits[0][text[0]]|base64Bits[1][text[1]]
+	if text[2] != '=' {
+		n, bits = 2, bits|base64Bits[2][text[2]]
+	}
+	if bits&(notBase64|0xffffff>>(8*n)) != 0 { // the bits that stand for nothing must be zero
+		return 0, 0
+	}
+	return n, bits
 }
 
 // decodeRest decodes text from a place on, when what is before it has given n bytes.

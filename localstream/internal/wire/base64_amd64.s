@@ -92,6 +92,59 @@ decoded:
 	MOVQ AX, done+24(FP)
 	RET
 
+// The three used words of each half, together.
+DATA halves<>+0(SB)/8, $0x0000000100000000
+DATA halves<>+8(SB)/8, $0x0000000400000002
+DATA halves<>+16(SB)/8, $0x0000000600000005
+DATA halves<>+24(SB)/8, $0x0000000700000007
+GLOBL halves<>(SB), RODATA|NOPTR, $32
+
+// func decodePairs(dst, src *byte, pairs int) (done int)
+TEXT ·decodePairs(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ pairs+16(FP), CX
+	XORQ AX, AX
+	VBROADCASTI128 lowNibble<>(SB), Y8
+	VBROADCASTI128 highNibble<>(SB), Y9
+	VBROADCASTI128 toValue<>(SB), Y10
+	VBROADCASTI128 nibbles<>(SB), Y11
+	VBROADCASTI128 slash<>(SB), Y12
+	VBROADCASTI128 join6<>(SB), Y13
+	VBROADCASTI128 join12<>(SB), Y14
+	VBROADCASTI128 packed<>(SB), Y15
+	VMOVDQU halves<>(SB), Y7
+
+decodePair:
+	CMPQ AX, CX
+	JGE decodedPairs
+	VMOVDQU (SI), Y0
+	VPSRLD $4, Y0, Y1
+	VPAND Y11, Y1, Y1   // high nibbles
+	VPAND Y11, Y0, Y2   // low nibbles
+	VPSHUFB Y2, Y8, Y3
+	VPSHUFB Y1, Y9, Y4
+	VPTEST Y3, Y4
+	JNE decodedPairs
+	VPCMPEQB Y12, Y0, Y5 // -1 for a slash
+	VPADDB Y1, Y5, Y5
+	VPSHUFB Y5, Y10, Y6
+	VPADDB Y6, Y0, Y0   // values
+	VPMADDUBSW Y13, Y0, Y0
+	VPMADDWD Y14, Y0, Y0
+	VPSHUFB Y15, Y0, Y0
+	VPERMD Y0, Y7, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $32, SI
+	ADDQ $24, DI
+	INCQ AX
+	JMP decodePair
+
+decodedPairs:
+	VZEROUPPER
+	MOVQ AX, done+24(FP)
+	RET
+
 // Each three bytes b0 b1 b2 as b1 b0 b2 b1, from where shifts by multiplication put 6 bits into each byte.
 DATA spread<>+0(SB)/8, $0x0405030401020001
 DATA spread<>+8(SB)/8, $0x0A0B090A07080607
@@ -172,6 +225,77 @@ encode:
 	JMP encode
 
 encoded:
+	RET
+
+// func encodePairs(dst, src *byte, pairs int)
+TEXT ·encodePairs(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ pairs+16(FP), CX
+	VBROADCASTI128 spread<>(SB), Y7
+	VBROADCASTI128 evenBits<>(SB), Y8
+	VBROADCASTI128 evenShift<>(SB), Y9
+	VBROADCASTI128 oddBits<>(SB), Y10
+	VBROADCASTI128 oddShift<>(SB), Y11
+	VBROADCASTI128 fiftyOne<>(SB), Y12
+	VBROADCASTI128 twentySix<>(SB), Y13
+	VBROADCASTI128 thirteen<>(SB), Y14
+	VBROADCASTI128 toCharacter<>(SB), Y15
+
+encodePair:
+	TESTQ CX, CX
+	JLE encodedPairs
+	VMOVDQU (SI), X0
+	VINSERTI128 $1, 12(SI), Y0, Y0
+	VPSHUFB Y7, Y0, Y0
+	VPAND Y10, Y0, Y1
+	VPAND Y8, Y0, Y0
+	VPMULHUW Y9, Y0, Y0
+	VPMULLW Y11, Y1, Y1
+	VPOR Y1, Y0, Y0      // values
+	VPSUBUSB Y12, Y0, Y2
+	VPCMPGTB Y0, Y13, Y3 // below 26
+	VPAND Y14, Y3, Y3
+	VPOR Y3, Y2, Y2
+	VPSHUFB Y2, Y15, Y4
+	VPADDB Y4, Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $24, SI
+	ADDQ $32, DI
+	DECQ CX
+	JMP encodePair
+
+encodedPairs:
+	VZEROUPPER
+	RET
+
+// func hasAVX2() bool
+TEXT ·hasAVX2(SB), NOSPLIT, $0-1
+	MOVB $0, ret+0(FP)
+	XORL AX, AX
+	XORL CX, CX
+	CPUID
+	CMPL AX, $7
+	JLT noAVX2
+	MOVL $1, AX
+	XORL CX, CX
+	CPUID
+	ANDL $0x18000000, CX // it has AVX, and the system saves registers
+	CMPL CX, $0x18000000
+	JNE noAVX2
+	XORL CX, CX
+	XGETBV
+	ANDL $6, AX          // these registers too
+	CMPL AX, $6
+	JNE noAVX2
+	MOVL $7, AX
+	XORL CX, CX
+	CPUID
+	SHRL $5, BX
+	ANDL $1, BX
+	MOVB BX, ret+0(FP)
+
+noAVX2:
 	RET
 
 // func hasSSSE3() bool

@@ -211,7 +211,7 @@ func (d *cborDecoder) list(h head, v reflect.Value, limit int) error {
 		if v.Len() >= limit {
 			return d.s.skipNext()
 		}
-		e, err := d.memory.extend(v)
+		e, err := d.memory.extend(v, 0)
 		if err != nil {
 			return err
 		}

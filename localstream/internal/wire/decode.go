@@ -93,12 +93,22 @@ func (p *plan) find(name []byte, expected int) (int, bool) {
 	return i, ok
 }
 
+// name is that of the i-th member, if there are so many.
+func (p *plan) name(i int) string {
+	if i < len(p.fields) {
+		return p.fields[i].name
+	}
+	return ""
+}
+
 // structure reads an object into v. A member that occurs twice is refused: parsers differ in which one they take.
 func (d *decoder) structure(p *plan, v reflect.Value) error {
 	var seen uint64
 	expected := 0
+	d.s.hint = p.name(expected)
 	direct, _ := v.Addr().Interface().(Direct)
 	return d.s.elements(true, func(key []byte) error {
+		defer func() { d.s.hint = p.name(expected) }()
 		i, ok := p.find(key, expected)
 		if !ok {
 			_, err := d.s.skip()
@@ -292,12 +302,15 @@ func (d *decoder) list(v reflect.Value, limit int) error {
 	if t := v.Type().Elem(); t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(unmarshaler) {
 		p = planFor(t)
 	}
+	start := d.s.i
 	return d.s.elements(false, func([]byte) error {
-		if v.Len() >= limit {
+		n := v.Len()
+		if n >= limit {
 			_, err := d.s.skip()
 			return err
 		}
-		e, err := d.memory.extend(v)
+		total := n + 1 + n*(len(d.s.b)-d.s.i)/max(1, d.s.i-start) // if the rest is like what was before
+		e, err := d.memory.extend(v, min(total, limit))
 		if err != nil {
 			return err
 		}

@@ -31,8 +31,13 @@ func (m *memory) take(size uintptr) error {
 	return nil
 }
 
-// Lists begin with room for firstElements, and double.
-const firstElements = 4
+// Lists begin with room for firstElements, and double. Those with as many as fewElements get room for all that are to be
+// expected, up to manyElements.
+const (
+	firstElements = 4
+	fewElements   = 16
+	manyElements  = 1024
+)
 
 // begin makes v an empty list.
 func (m *memory) begin(v reflect.Value) error {
@@ -43,14 +48,18 @@ func (m *memory) begin(v reflect.Value) error {
 	return nil
 }
 
-// extend adds an element to the list v and returns it.
-func (m *memory) extend(v reflect.Value) (reflect.Value, error) {
+// extend adds an element to the list v, which will come to have about so many, and returns it.
+func (m *memory) extend(v reflect.Value, total int) (reflect.Value, error) {
 	n := v.Len()
 	if n == v.Cap() {
-		if err := m.take(2 * uintptr(n) * v.Type().Elem().Size()); err != nil {
+		room := 2 * n
+		if n >= fewElements {
+			room = max(room, min(total, manyElements))
+		}
+		if err := m.take(uintptr(room) * v.Type().Elem().Size()); err != nil {
 			return reflect.Value{}, err
 		}
-		v.Grow(n)
+		v.Grow(room - n)
 	}
 	v.SetLen(n + 1)
 	return v.Index(n), nil // zero, as nothing was there before

@@ -20,6 +20,7 @@ type scanner struct {
 	b     []byte
 	i     int
 	depth int
+	hint  string // the name that the next member probably has
 }
 
 // peek skips white space and returns the next byte, 0 at the end.
@@ -75,7 +76,7 @@ func (s *scanner) elements(object bool, f func(key []byte) error) error {
 				return errSyntax
 			}
 			var err error
-			if key, err = s.text(); err != nil {
+			if key, err = s.name(); err != nil {
 				return err
 			}
 			if err = s.expect(':'); err != nil {
@@ -89,6 +90,16 @@ func (s *scanner) elements(object bool, f func(key []byte) error) error {
 	s.i++
 	s.depth--
 	return nil
+}
+
+// name reads a member's name.
+func (s *scanner) name() ([]byte, error) {
+	start, end := s.i+1, s.i+1+len(s.hint)
+	if end < len(s.b) && s.b[end] == '"' && string(s.b[start:end]) == s.hint {
+		s.i = end + 1
+		return s.b[start:end], nil
+	}
+	return s.text()
 }
 
 // raw skips a string and returns what stands between its quotes, and whether that has escapes.
