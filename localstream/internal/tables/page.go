@@ -37,7 +37,7 @@ func (s *Service) run(r *reading) (*pageReply, error) {
 		return nil, err
 	}
 	defer it.Close()
-	reply := &pageReply{countOnly: r.countOnly}
+	reply := newPage(r.countOnly)
 	size, tableSize := 0, 0
 	var last []byte
 	for ok := r.first(it); ok && (r.limit == 0 || reply.scanned < r.limit) && size < maxPage; ok = r.next(it) {

@@ -3,6 +3,7 @@ package tables
 import (
 	"bytes"
 	"strconv"
+	"sync"
 
 	"github.com/shoal-stream/shoal/localstream/internal/tables/attr"
 )
@@ -56,6 +57,29 @@ type pageReply struct {
 	last      attr.Item // LastEvaluatedKey, nil at the end
 	units     consumed
 }
+
+// pageItems keeps the memory of pages, of *[]byte: a fleet reads its whole table several times a second.
+var pageItems sync.Pool
+
+// newPage is an empty page.
+func newPage(countOnly bool) *pageReply {
+	r := &pageReply{countOnly: countOnly}
+	if kept, ok := pageItems.Get().(*[]byte); ok && !countOnly {
+		r.items = (*kept)[:0]
+	}
+	return r
+}
+
+// Release gives the page's memory back once the reply has been encoded.
+func (r *pageReply) Release() {
+	if items := r.items; cap(items) > 0 {
+		r.items = nil
+		pageItems.Put(&items)
+	}
+}
+
+// ReplySize is what the items need, and some for the rest.
+func (r *pageReply) ReplySize() int { return len(r.items) + 1<<10 }
 
 // AppendJSON appends the reply.
 func (r *pageReply) AppendJSON(b []byte) ([]byte, error) {
