@@ -9,7 +9,6 @@ import (
 	"github.com/sourcegraph/conc/pool"
 
 	"github.com/shoal-stream/shoal/lease"
-	"github.com/shoal-stream/shoal/lease/shardsync"
 	"github.com/shoal-stream/shoal/record"
 )
 
@@ -56,7 +55,7 @@ const cleanEvery = time.Minute
 // renewed for expired and hand it around. It also deletes them there, once they can go: a leader of Java leaves that to the
 // owner.
 func (w *Worker) doneLoop(ctx context.Context) {
-	cleaned := w.clock.Now()
+	cleaned, finished := w.clock.Now(), settled{}
 	for w.clock.Sleep(ctx, w.clock.Jitter(w.cfg.LeaseDuration/3)) == nil {
 		rows := w.doneLeases()
 		if len(rows) == 0 || w.duty().Led && !w.election.Mixed() {
@@ -67,7 +66,7 @@ func (w *Worker) doneLoop(ctx context.Context) {
 			continue // whoever leads compares shards and leases, or everybody does
 		}
 		cleaned = w.clock.Now()
-		if err := w.cleanDone(ctx); err != nil && ctx.Err() == nil {
+		if err := w.cleanDone(ctx, finished); err != nil && ctx.Err() == nil {
 			w.trouble(fmt.Errorf("delete finished leases: %w", err))
 		}
 	}
@@ -96,11 +95,12 @@ func (w *Worker) renewDone(ctx context.Context, rows []lease.Lease) {
 }
 
 // cleanDone deletes those of this worker's finished leases that nobody needs any more.
-func (w *Worker) cleanDone(ctx context.Context) error {
+func (w *Worker) cleanDone(ctx context.Context, finished settled) error {
 	rows, damaged, err := w.listLeases(ctx)
 	if err != nil || damaged != nil { // rows that cannot be read may be those that these have to wait for
 		return err
 	}
+	finished.look(rows, w.clock.Now())
 	if rows, err = w.mine(rows); err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (w *Worker) cleanDone(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for _, row := range shardsync.Deletable(own, shards) {
+		for _, row := range finished.deletable(own, shards, w.clock.Now()) {
 			if !w.isDone(row.Key) {
 				continue
 			}

@@ -19,10 +19,48 @@ import (
 // shards do not: new rows are normally made by the owner of the shard that ends.
 const syncEvery = 30 * time.Second
 
+// What was read of the table grows old while a worker is cut off or its calls fail: rows that it found missing may have been
+// made since, been finished and deleted, and made once more they would bring back all records of their shards. So rows are
+// made within syncWithin of the listing that shows them missing, and a finished row stays for much longer after it was seen.
+const (
+	syncWithin   = 20 * time.Second
+	finishedStay = time.Minute
+)
+
+// A settled tells since when a worker has seen which rows finished.
+type settled map[string]time.Time
+
+// look takes in all rows of the table.
+func (f settled) look(rows []lease.Lease, now time.Time) {
+	there := make(map[string]bool, len(f))
+	for i := range rows {
+		if !rows[i].Finished() {
+			continue
+		}
+		there[rows[i].Key] = true
+		if _, ok := f[rows[i].Key]; !ok {
+			f[rows[i].Key] = now
+		}
+	}
+	for key := range f {
+		if !there[key] {
+			delete(f, key)
+		}
+	}
+}
+
+// deletable are the rows that shardsync.Deletable names and that have been finished for long enough.
+func (f settled) deletable(rows []lease.Lease, shards []record.Shard, now time.Time) []lease.Lease {
+	return slices.DeleteFunc(shardsync.Deletable(rows, shards), func(row lease.Lease) bool {
+		since, ok := f[row.Key]
+		return !ok || now.Sub(since) < finishedStay
+	})
+}
+
 // syncLoop makes the lease rows that are missing, at the start and then from time to time, and deletes those that nobody
 // needs any more. That is the leader's duty; where there is none it is everybody's.
 func (w *Worker) syncLoop(ctx context.Context) {
-	former := formerStreams{}
+	former, finished := formerStreams{}, settled{}
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if w.duty().Led && !w.election.Leading() {
@@ -30,7 +68,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 			continue
 		}
 		pause := w.clock.Jitter(syncEvery)
-		if err := w.syncAll(ctx, former); err != nil && ctx.Err() == nil {
+		if err := w.syncAll(ctx, former, finished); err != nil && ctx.Err() == nil {
 			failed++
 			w.trouble(err)
 			pause = w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second)
@@ -41,11 +79,13 @@ func (w *Worker) syncLoop(ctx context.Context) {
 	}
 }
 
-func (w *Worker) syncAll(ctx context.Context, former formerStreams) error {
+func (w *Worker) syncAll(ctx context.Context, former formerStreams, finished settled) error {
+	read := w.clock.Now()
 	rows, damaged, err := w.listLeases(ctx)
 	if err != nil {
 		return fmt.Errorf("sync shards: %w", err)
 	}
+	finished.look(rows, read)
 	var errs []error
 	for _, row := range former.expired(w, rows) {
 		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !raced(err) {
@@ -61,7 +101,7 @@ func (w *Worker) syncAll(ctx context.Context, former formerStreams) error {
 		return fmt.Errorf("sync shards: %w", err)
 	}
 	for _, src := range w.readStreams() {
-		if err := w.syncStream(ctx, src, rows); err != nil {
+		if err := w.syncStream(ctx, src, rows, read, finished); err != nil {
 			errs = append(errs, fmt.Errorf("sync shards of %s: %w", src.Name(), err))
 		}
 	}
@@ -105,8 +145,8 @@ func (w *Worker) again(ctx context.Context, call func() error) error {
 	}
 }
 
-// syncStream brings the rows of one stream in line with its shards. rows are those of all streams.
-func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease) error {
+// syncStream brings the rows of one stream in line with its shards. rows are those of all streams, listed at read.
+func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease, read time.Time, finished settled) error {
 	var own []lease.Lease
 	for _, row := range rows {
 		if row.Stream == src.rowStream {
@@ -130,18 +170,19 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 		if missing, err = w.openAtStart(ctx, src, missing); err != nil {
 			return err
 		}
+		read = w.clock.Now()
 		if missing, err = w.stillMissing(ctx, missing); err != nil {
 			return err
 		}
 	}
-	if err := w.create(ctx, missing); err != nil {
+	if err := w.create(ctx, missing, read); err != nil {
 		return err
 	}
 	if len(missing) > 0 {
 		w.log.Info("lease rows made", zap.String("stream", src.Name()), zap.Int("rows", len(missing)))
 		poke(w.pokeLead)
 	}
-	for _, row := range shardsync.Deletable(own, all) {
+	for _, row := range finished.deletable(own, all, w.clock.Now()) {
 		if err := w.cfg.Leases.Delete(ctx, row); err != nil && !raced(err) {
 			return fmt.Errorf("delete the finished lease %s: %w", row.Key, err)
 		}
@@ -185,34 +226,67 @@ func (w *Worker) openAtStart(ctx context.Context, src *source, missing []lease.L
 	}), nil
 }
 
-// create makes rows: parents before their children, so that a crash in between leaves no child whose parent is forgotten,
-// and otherwise many at once. Rows that another worker made in the meantime are fine.
-func (w *Worker) create(ctx context.Context, rows []lease.Lease) error {
+// create makes rows that a listing of read showed missing: parents before their children, so that a crash in between leaves
+// no child whose parent is forgotten, and otherwise many at once. Rows that another worker made in the meantime are fine.
+func (w *Worker) create(ctx context.Context, rows []lease.Lease, read time.Time) error {
 	for len(rows) > 0 {
-		now, later := generation(rows)
-		writes := pool.New().WithMaxGoroutines(writesAtOnce).WithErrors()
-		for _, row := range now {
-			writes.Go(func() error {
-				err := w.again(ctx, func() error {
-					err := w.cfg.Leases.Create(ctx, row)
-					if errors.Is(err, lease.ErrExists) {
-						return nil
-					}
-					return err
-				})
-				if err != nil {
-					return fmt.Errorf("create the lease %s: %w", row.Key, err)
-				}
-				return nil
-			})
+		if w.clock.Since(read) >= syncWithin/2 {
+			var err error
+			read = w.clock.Now()
+			if rows, err = w.stillMissing(ctx, rows); err != nil {
+				return err
+			}
 		}
-		if err := writes.Wait(); err != nil {
+		now, later := generation(rows)
+		left, err := w.createUntil(ctx, now, read.Add(syncWithin))
+		if err != nil {
 			return err
 		}
-		rows = later
+		rows = append(left, later...)
 	}
 	return nil
 }
+
+// createUntil makes rows until a moment, and returns those that are left then: none, or less than all.
+func (w *Worker) createUntil(ctx context.Context, rows []lease.Lease, until time.Time) (left []lease.Lease, err error) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := w.clock.WithTimeout(ctx, until.Sub(w.clock.Now()), errStale)
+	defer cancel()
+	errs := make([]error, len(rows))
+	writes := pool.New().WithMaxGoroutines(writesAtOnce)
+	for i, row := range rows {
+		writes.Go(func() {
+			errs[i] = w.again(ctx, func() error {
+				if ctx.Err() != nil {
+					return context.Cause(ctx)
+				}
+				err := w.cfg.Leases.Create(ctx, row)
+				if errors.Is(err, lease.ErrExists) {
+					return nil
+				}
+				return err
+			})
+		})
+	}
+	writes.Wait()
+	for i, err := range errs {
+		switch {
+		case err == nil:
+		case context.Cause(ctx) == errStale:
+			left = append(left, rows[i])
+		default:
+			return nil, fmt.Errorf("create the lease %s: %w", rows[i].Key, err)
+		}
+	}
+	if len(left) == len(rows) {
+		return nil, fmt.Errorf("create the lease %s: %w", rows[0].Key, errors.Join(errStale, errs[0]))
+	}
+	return left, nil
+}
+
+var errStale = fmt.Errorf("not made within %v of the listing that showed it missing", syncWithin)
 
 // generation splits rows into those without a parent among them and the others.
 func generation(rows []lease.Lease) (now, later []lease.Lease) {

@@ -70,3 +70,65 @@ func TestARowThatCannotBeReadBringsNoFinishedShardsBack(t *testing.T) {
 		f.nothingElse()
 	})
 }
+
+// late is a table that gets a worker's new rows a long time after they were sent.
+type late struct {
+	lease.Store
+	after time.Duration
+}
+
+func (l late) Create(ctx context.Context, row lease.Lease) error {
+	select {
+	case <-time.After(l.after):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return l.Store.Create(ctx, row)
+}
+
+// What a listing showed missing may have been made since, been finished and deleted: its row must not come back, with all
+// records of its shard.
+func TestRowsAreMadeSoonAfterTheListingThatShowsThemMissing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 2, memstream.Options{})
+		f.putIn(id(0), 5)
+		f.putIn(id(1), 5)
+		child := f.merge(id(0), id(1))
+		f.putIn(child, 5)
+		slow := f.start("slow", config(compatible, func(c *worker.Config) { c.Leases = late{c.Leases, 5 * time.Minute} }))
+		pass(time.Second) // it has seen a table without rows
+		quick := f.start("quick", compatible)
+		f.all(time.Minute)
+		f.until("the rows of the parents to go", 4*time.Minute, func() bool { return f.row(id(0)).Key == "" && f.row(id(1)).Key == "" })
+		pass(10 * time.Minute)
+		for _, parent := range []string{id(0), id(1)} {
+			if row := f.row(parent); row.Key != "" {
+				t.Errorf("the finished shard %s has a row again: %+v", parent, *row)
+			}
+		}
+		stop(t, slow)
+		stop(t, quick)
+		f.once()
+	})
+}
+
+// A table that is throttled when all start is no reason to end: whoever starts them anew only adds to it.
+func TestAThrottledStartIsNotGivenUp(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		began := time.Now()
+		storm := func(err error) error {
+			if time.Since(began) < 5*time.Minute {
+				return err
+			}
+			return nil
+		}
+		f := newFleet(t, 2, memstream.Options{Fault: func(context.Context, memstream.Call) error { return storm(worker.ErrThrottled) }})
+		f.store.Fault = func(context.Context, string, string) (bool, error) { return false, storm(lease.ErrThrottled) }
+		a := f.start("a", nil)
+		pass(5 * time.Minute)
+		f.put(20)
+		f.all(time.Minute)
+		stop(t, a)
+		f.once()
+	})
+}

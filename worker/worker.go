@@ -172,11 +172,12 @@ func (w *Worker) prepare(ctx context.Context) error {
 	return w.prepareStreams(ctx)
 }
 
-// startAttempts is how often a first step is tried: with back-off that makes about half a minute.
+// startAttempts is how often a first step is tried: with back-off that makes about half a minute. To be throttled is not
+// counted: that passes, and whoever starts the program anew for it only adds to it.
 const startAttempts = 8
 
 func (w *Worker) retryStart(ctx context.Context, what string, f func() error) error {
-	for attempt := 1; ; attempt++ {
+	for attempt, pauses := 1, 1; ; pauses++ {
 		err := f()
 		if err == nil {
 			return nil
@@ -186,8 +187,11 @@ func (w *Worker) retryStart(ctx context.Context, what string, f func() error) er
 		if ctx.Err() != nil || final || attempt == startAttempts {
 			return err
 		}
+		if !errors.Is(err, lease.ErrThrottled) && !errors.Is(err, ErrThrottled) {
+			attempt++
+		}
 		w.trouble(err)
-		if w.clock.Sleep(ctx, w.clock.Backoff(attempt, 200*time.Millisecond, 10*time.Second)) != nil {
+		if w.clock.Sleep(ctx, w.clock.Backoff(pauses, 200*time.Millisecond, 10*time.Second)) != nil {
 			return err
 		}
 	}

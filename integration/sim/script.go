@@ -465,6 +465,7 @@ func (w *world) settle() {
 // end stops everybody and waits until nothing is under way any more.
 func (w *world) end() {
 	w.mu.Lock()
+	w.ending = true
 	lives := slices.Clone(w.lives)
 	w.mu.Unlock()
 	for _, l := range lives {

@@ -114,7 +114,7 @@ func options(t *testing.T, seed uint64) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Seed: seed, Faults: *faults, Server: *layer == 2, Journal: *trace != "" || testing.Verbose(),
+	o := Options{Seed: seed, Faults: *faults, Server: *layer == 2, Journal: testing.Verbose(),
 		Skip: plays, Workers: *workers, Shards: *shards, Strict: *strict}
 	if *off != "" {
 		o.Off = strings.Split(*off, ",")

@@ -37,6 +37,7 @@ type world struct {
 	writerLate bool
 
 	mu       sync.Mutex // guards what follows; held around memory only
+	ending   bool
 	streams  []source
 	read     map[string]bool // names of the streams that the application is told to read
 	byRow    map[string]string
@@ -293,8 +294,31 @@ func (w *world) start(name string) *life {
 		defer close(l.ended)
 		err := made.Run(ctx)
 		l.log(invariant.Event{Kind: invariant.Ended, Err: text(err)})
+		if err != nil && l.healthy() {
+			w.supervise(l)
+		}
 	}()
 	return l
+}
+
+// supervise starts a worker that has ended by itself again, as whatever runs programs does.
+func (w *world) supervise(l *life) {
+	l.mu.Lock()
+	l.stopping = true // there is nothing left of it to be healthy
+	l.mu.Unlock()
+	w.under.Go(func() {
+		select {
+		case <-time.After(5 * time.Second):
+		case <-w.quit:
+			return
+		}
+		w.mu.Lock()
+		ending := w.ending
+		w.mu.Unlock()
+		if !ending && !w.runs(l.name) {
+			w.start(l.name)
+		}
+	})
 }
 
 // streamsNow is Config.StreamsFunc of a life.
