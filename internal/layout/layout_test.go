@@ -24,9 +24,9 @@ var allowed = []struct {
 	{"record/", []string{"record/", "internal/clock", "internal/plainbody"}},
 	{"checkpoint", []string{"record"}},
 	{"lease", []string{"record", "internal/clock", "internal/mutant"}},
-	{"lease/", []string{"lease/", "record", "internal/clock", "internal/mutant", "internal/plainbody"}},
+	{"lease/", []string{"lease/", "record", "internal/clock", "internal/mutant", "internal/plainbody", "internal/shortcut"}},
 	{"worker", []string{"checkpoint", "lease", "lease/assign", "lease/leader", "lease/metrics", "lease/migrate", "lease/shardsync", "record", "internal/clock", "internal/mutant"}},
-	{"worker/", []string{"worker/", "lease/", "checkpoint", "record/", "internal/clock", "internal/plainbody"}},
+	{"worker/", []string{"worker/", "lease/", "checkpoint", "record/", "internal/clock", "internal/plainbody", "internal/shortcut"}},
 	{"localstream/cmd/", []string{"localstream/", "record/", "internal/clock", "internal/plainbody"}},
 	{"localstream/", []string{"localstream/", "record/", "internal/clock"}},
 	{"internal/clock", nil},
@@ -36,7 +36,7 @@ var allowed = []struct {
 
 // sdk are the packages that may import the AWS SDK themselves, withoutSDK those that must not even reach it.
 var (
-	sdk        = []string{"worker/kinesisstream", "lease/dynamo", "record/kinesiscbor", "record/producer", "localstream/", "examples/", "integration/"}
+	sdk        = []string{"worker/kinesisstream", "lease/dynamo", "record/kinesiscbor", "record/producer", "internal/shortcut", "localstream/", "examples/", "integration/"}
 	withoutSDK = []string{"worker", "lease", "lease/assign", "lease/leader", "lease/metrics", "lease/shardsync", "lease/memory", "checkpoint", "record"}
 )
 

@@ -22,12 +22,12 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
-	"github.com/aws/aws-sdk-go-v2/service/dynamodb/schemas"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/smithy-go"
 
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/plainbody"
+	"github.com/shoal-stream/shoal/internal/shortcut"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -71,7 +71,7 @@ type Store struct {
 	client *dynamodb.Client
 	cfg    Config
 
-	updates, gets, queries *shortcut // nil if there are none
+	short shortcuts
 
 	layout   layout
 	segments atomic.Int32 // in which the table is scanned at once; 0 until Open has asked for its size
@@ -97,23 +97,21 @@ func NewWith(client *dynamodb.Client, cfg Config) *Store {
 			o.APIOptions = append(o.APIOptions, countUnits(cfg.Units))
 		}
 		if short {
-			noting(o)
+			o.AuthSchemes = shortcut.Noting(o.AuthSchemes)
 		}
 	})
 	s := &Store{client: own, cfg: cfg}
 	if short {
 		o := own.Options()
-		s.updates = newShortcut(&o, cfg.Clock, schemas.UpdateItem, schemas.UpdateItemInput, schemas.UpdateItemOutput)
-		s.gets = newShortcut(&o, cfg.Clock, schemas.GetItem, schemas.GetItemInput, schemas.GetItemOutput)
-		s.queries = newShortcut(&o, cfg.Clock, schemas.Query, schemas.QueryInput, schemas.QueryOutput)
+		s.short = newShortcuts(&o, &cfg)
 	}
 	return s
 }
 
 // Get reads one row, consistently.
 func (s *Store) Get(ctx context.Context, key string) (lease.Lease, error) {
-	if n := s.gets.ready(); n != nil {
-		row, found, err := s.shortRow(ctx, s.gets, n, appendGet(make([]byte, 0, 256), s.cfg.Table, key, s.cfg.Units != nil))
+	if n := s.short.get.Ready(); n != nil {
+		row, found, err := s.postForRow(ctx, s.short.get, n, appendGet(make([]byte, 0, 256), s.cfg.Table, key, s.cfg.Units != nil))
 		switch {
 		case err == nil && !found:
 			err = fmt.Errorf("get lease %s: %w", key, lease.ErrNotFound)
@@ -122,7 +120,7 @@ func (s *Store) Get(ctx context.Context, key string) (lease.Lease, error) {
 		}
 		return row, err
 	}
-	it, err := s.getItem(s.gets.learn(ctx), s.leases(), "get lease", key)
+	it, err := s.getItem(s.short.get.Learn(ctx), s.leases(), "get lease", key)
 	if err != nil {
 		return lease.Lease{}, err
 	}
@@ -270,9 +268,9 @@ func (s *Store) Delete(ctx context.Context, seen lease.Lease) error {
 
 // update writes one existing row and returns it as written.
 func (s *Store) update(ctx context.Context, doing, key string, u *update) (lease.Lease, error) {
-	if n := s.updates.ready(); n != nil {
+	if n := s.short.update.Ready(); n != nil {
 		if body := appendUpdate(make([]byte, 0, 1<<10), s.cfg.Table, key, u, s.cfg.Units != nil); body != nil {
-			row, found, err := s.shortRow(ctx, s.updates, n, body)
+			row, found, err := s.postForRow(ctx, s.short.update, n, body)
 			switch {
 			case err == nil && !found:
 				_, err = decode(nil)
@@ -282,7 +280,7 @@ func (s *Store) update(ctx context.Context, doing, key string, u *update) (lease
 			return row, err
 		}
 	}
-	out, err := s.client.UpdateItem(s.updates.learn(ctx), &dynamodb.UpdateItemInput{
+	out, err := s.client.UpdateItem(s.short.update.Learn(ctx), &dynamodb.UpdateItemInput{
 		TableName: &s.cfg.Table, Key: item{attrKey: text(key)}, UpdateExpression: u.expression(),
 		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 		ReturnValues:                        types.ReturnValueAllNew,

@@ -184,12 +184,12 @@ const ownedCondition = "#" + attrOwner + " = :owner"
 
 // ownedPage asks for one page of the owner index, behind from, and returns where the next begins.
 func (s *Store) ownedPage(ctx context.Context, worker string, from item, add func(item)) (next item, err error) {
-	if n := s.queries.ready(); n != nil {
+	if n := s.short.query.Ready(); n != nil {
 		if body := appendOwned(make([]byte, 0, 512), s.cfg.Table, worker, from, s.cfg.Units != nil); body != nil {
-			return s.short(ctx, s.queries, n, body, add)
+			return s.post(ctx, s.short.query, n, body, add)
 		}
 	}
-	out, err := s.client.Query(s.queries.learn(ctx), &dynamodb.QueryInput{
+	out, err := s.client.Query(s.short.query.Learn(ctx), &dynamodb.QueryInput{
 		TableName: &s.cfg.Table, IndexName: aws.String(indexName), KeyConditionExpression: aws.String(ownedCondition),
 		ExpressionAttributeNames: map[string]string{"#" + attrOwner: attrOwner}, ExpressionAttributeValues: item{":owner": text(worker)},
 		ExclusiveStartKey: from,

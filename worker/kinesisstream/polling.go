@@ -78,7 +78,7 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 			return record.Page{}, r.failed(ctx, "placing a reader in", err)
 		}
 		sent := s.o.Clock.Now()
-		out, err := s.api.GetRecords(ctx, &kinesis.GetRecordsInput{
+		out, err := s.getRecords(ctx, &kinesis.GetRecordsInput{
 			ShardIterator: r.iterator, Limit: aws.Int32(int32(r.limit())), StreamARN: s.byARN(),
 		})
 		if err == nil {

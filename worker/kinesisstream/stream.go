@@ -22,6 +22,7 @@ import (
 
 	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/plainbody"
+	"github.com/shoal-stream/shoal/internal/shortcut"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/record/kinesiscbor"
 	"github.com/shoal-stream/shoal/worker"
@@ -59,6 +60,7 @@ type Options struct {
 // Stream reads one Kinesis stream. It is safe for concurrent use.
 type Stream struct {
 	api      *kinesis.Client
+	reads    *shortcut.Call // nil if every read goes through all of the SDK
 	name     string
 	arn      *string // nil if the stream was given by name
 	o        Options
@@ -100,13 +102,22 @@ func New(api *kinesis.Client, nameOrARN string, options ...Options) *Stream {
 	case s.o.Limit < 0 || s.o.Limit > maxLimit:
 		s.err = fmt.Errorf("stream %s: Limit %d; want 0 for the default, or 1 to %d", s.name, s.o.Limit, maxLimit)
 	default:
-		s.api = kinesis.New(api.Options(), func(o *kinesis.Options) {
+		options := api.Options()
+		short := allowsShortcuts(&options)
+		s.api = kinesis.New(options, func(o *kinesis.Options) {
 			o.Retryer, o.HTTPClient = aws.NopRetryer{}, plainbody.Wrap(o.HTTPClient)
 			o.APIOptions = append(slices.Clone(o.APIOptions), limitWaits(s.o.Clock, s.o.Pace.Timeout))
 			if !s.o.SDKCodec {
 				kinesiscbor.Enable(o)
 			}
+			if short {
+				o.AuthSchemes = shortcut.Noting(o.AuthSchemes)
+			}
 		})
+		if short {
+			own := s.api.Options()
+			s.reads = newReads(&own, s.o.Clock)
+		}
 		if s.o.FanOut != "" {
 			s.consumer, s.placing = newConsumer(s, s.o.FanOut), make(chan struct{}, placingAtOnce)
 		}
