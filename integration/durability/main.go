@@ -25,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/shoal-stream/shoal/integration/fleet"
 )
 
 // A plan says how much of everything, and what is planted.
@@ -35,14 +37,14 @@ type plan struct {
 	program                                string // localstream, built where it is ""
 }
 
-// The planted faults.
+// The planted faults, as fleet.ServerFaults describes them.
 const (
-	faultNoSync    = "nosync"    // a disk that says it has synced and has not
-	faultSwallow   = "swallow"   // a disk that says it has written and has not
-	faultForgetful = "forgetful" // a server whose SYNCED knows of nothing
-	faultEarly     = "early"     // a server that acknowledges before it has written
-	faultMemory    = "memory"    // a process that keeps everything in memory
-	faultStale     = "stale"     // a table that answers a read with an older value
+	faultNoSync    = "nosync"
+	faultSwallow   = "swallow"
+	faultForgetful = "forgetful"
+	faultEarly     = "early"
+	faultMemory    = "memory"
+	faultStale     = "stale"
 )
 
 // A stage is one part; it does as much as its number in the plan says.
@@ -72,7 +74,12 @@ func main() {
 	quick := flag.Bool("quick", false, "a twentieth of it")
 	only := flag.String("only", "", "run only these `parts`, with commas between: "+strings.Join(names, ", "))
 	flag.Uint64Var(&p.seed, "seed", 1, "`number` that all random choices come from")
+	flag.StringVar(&p.fault, "fault", os.Getenv("FAULT"), "plant a `fault`: "+strings.Join(fleet.ServerFaults, ", "))
 	flag.Parse()
+	if p.fault != "" && !slices.Contains(fleet.ServerFaults, p.fault) {
+		fmt.Fprintf(os.Stderr, "durability: there is no fault %q; there are %v\n", p.fault, fleet.ServerFaults)
+		os.Exit(2)
+	}
 	parts := strings.Split(*only, ",")
 	unknown := slices.ContainsFunc(parts, func(name string) bool { return !slices.Contains(names, name) })
 	if flag.NArg() > 0 || *only != "" && unknown {
@@ -89,7 +96,6 @@ func main() {
 			*s.size(&p) = s.quick
 		}
 	}
-	p.fault = os.Getenv("FAULT")
 	debug.SetGCPercent(400) // thousands of servers are started and thrown away
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	v, err := p.run(ctx)

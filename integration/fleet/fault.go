@@ -19,5 +19,15 @@ var Faults = []string{"skip", "reorder", "repeat", "stall", "greedy", "leak"}
 //	rewind    somebody writes an older checkpoint into the table
 var HarnessFaults = []string{"drop", "amnesia", "rewind"}
 
+// ServerFaults are what integration/durability plants into localstream and what it stands on:
+//
+//	nosync     a disk that says it has synced and has not
+//	swallow    a disk that says it has written and has not
+//	forgetful  a server whose SYNCED knows of nothing
+//	early      a server that acknowledges before it has written
+//	memory     a process that keeps everything in memory
+//	stale      a table that answers a read with an older value
+var ServerFaults = []string{"nosync", "swallow", "forgetful", "early", "memory", "stale"}
+
 // HasFault reports whether there is a fault of that name; "" is none, which is always possible.
 func HasFault(name string) bool { return name == "" || slices.Contains(Faults, name) }

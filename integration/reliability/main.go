@@ -10,7 +10,7 @@
 // The last line of its output is one JSON object with the figures. With -soak, layer 1 and layer 2 run with seeds that no
 // run has had before, for that long, and a line with their figures is appended to the file. FAULT=name plants a fault that
 // must turn the verdict: it is the name of one of internal/mutant, and goes into the fleets, or of one of fleet.Faults and
-// fleet.HarnessFaults, and goes into the real processes, or of one of integration/durability, and goes into the server.
+// fleet.HarnessFaults, and goes into the real processes, or of one of fleet.ServerFaults, and goes into the server.
 //
 // Exit status: 0 if everything held, 1 if something did not, 2 for bad usage or where nothing could be run.
 package main
@@ -29,6 +29,9 @@ import (
 	"time"
 
 	"github.com/sourcegraph/conc/pool"
+
+	"github.com/shoal-stream/shoal/integration/fleet"
+	"github.com/shoal-stream/shoal/internal/mutant"
 )
 
 func main() {
@@ -47,6 +50,11 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r := &run{size: ciSize, verdict: verdict{Missed: []string{}}, first: *first, fault: os.Getenv("FAULT"), table: *table, started: time.Now()}
+	if !r.hasFault() {
+		fmt.Fprintf(os.Stderr, "reliability: FAULT=%s: there is no such fault; there are %v, %v, %v, and those of internal/mutant: %v\n",
+			r.fault, fleet.Faults, fleet.HarnessFaults, fleet.ServerFaults, mutant.All())
+		os.Exit(2)
+	}
 	if *full {
 		r.size = fullSize
 	}
@@ -66,6 +74,12 @@ func main() {
 		fmt.Fprintf(os.Stderr, "reliability: %v\n", err)
 		os.Exit(2)
 	}
+}
+
+// hasFault reports whether FAULT is none or can be planted somewhere.
+func (r *run) hasFault() bool {
+	_, ok := mutant.Named(r.fault)
+	return ok || r.fault == "" || slices.Contains(slices.Concat(fleet.Faults, fleet.HarnessFaults, fleet.ServerFaults), r.fault)
 }
 
 // errBroken says that something did not hold; what it was has been printed.

@@ -30,6 +30,9 @@ var stages = []stage{
 	{name: "server", run: (*run).server},
 }
 
+// plantedWithin is within how many seeds each planted fault is found.
+const plantedWithin = 200
+
 // enough is from how many seeds on every rare situation must be reached, or the run was blind.
 const enough = 1500
 
@@ -95,7 +98,11 @@ func (r *run) fleetBinary() binary {
 }
 
 func (r *run) layer1(ctx context.Context) (bool, error) {
-	f, held, err := r.seeds(ctx, r.fleetBinary(), r.first, r.size.seeds)
+	n := r.size.seeds
+	if r.fleetBinary() == mutated {
+		n = min(n, plantedWithin)
+	}
+	f, held, err := r.seeds(ctx, r.fleetBinary(), r.first, n)
 	if err != nil {
 		return false, err
 	}
@@ -169,9 +176,9 @@ func (r *run) model(ctx context.Context) (bool, error) {
 
 // processes runs real processes under faults. FAULT may name one of those that can be planted there.
 func (r *run) processes(ctx context.Context) (bool, error) {
-	fault := r.fault
-	if !slices.Contains(fleet.Faults, fault) && !slices.Contains(fleet.HarnessFaults, fault) {
-		fault = ""
+	fault := ""
+	if slices.Contains(slices.Concat(fleet.Faults, fleet.HarnessFaults), r.fault) {
+		fault = r.fault
 	}
 	all := true
 	for range r.size.crowds {
@@ -189,10 +196,13 @@ func (r *run) processes(ctx context.Context) (bool, error) {
 	return all, nil
 }
 
-// server breaks localstream's disk, machine and process. FAULT goes along: it may name one of the faults of that program.
+// server breaks localstream's disk, machine and process. FAULT may name one of the faults that can be planted there.
 func (r *run) server(ctx context.Context) (bool, error) {
-	v := &r.verdict.Server
-	held, err := r.program(ctx, givesWay, v, "./integration/durability", r.size.server...)
+	v, fault := &r.verdict.Server, ""
+	if slices.Contains(fleet.ServerFaults, r.fault) {
+		fault = r.fault
+	}
+	held, err := r.program(ctx, givesWay, v, "./integration/durability", append([]string{"-fault", fault}, r.size.server...)...)
 	fmt.Printf("           %d power cuts, %d kills, %d disk errors, %d flips: %d times something lost, %d times something wrong\n",
 		v.PowerCuts, v.Kills, v.DiskErrors, v.Flips, v.Lost, v.Wrong)
 	return held && v.Lost == 0 && v.Wrong == 0, err
