@@ -18,6 +18,10 @@ const (
 	segmentBytes = 64 << 20
 	// gatherBytes is the size below which frames are copied together for one write.
 	gatherBytes = 64 << 10
+	// reserveBytes is how much space on disk a segment that grows takes at a time, once it has reserveFrom. A file system
+	// that looks for space group by group has more to do, and more to write with each sync.
+	reserveBytes = 8 << 20
+	reserveFrom  = 1 << 20
 )
 
 // The database's entries of the log itself. The lowest byte is the store's own: keys of others begin with another.
@@ -45,6 +49,7 @@ type segmentLog struct {
 	number uint64   // of the newest segment, 0 before the first
 	offset int64    // its end
 	synced int64    // the part of it that is on disk
+	room   int64    // up to where it has taken space
 
 	state  map[uint64]segmentState
 	buried uint64        // newest segment when bury was last called
@@ -81,6 +86,7 @@ func (l *segmentLog) write(frames []*Block, flags uint32) (noSpace bool, err err
 			return errors.Is(err, syscall.ENOSPC), err
 		}
 	}
+	l.reserve(frames)
 	if err := l.writeFrames(frames, flags); err != nil {
 		// What was written of them must not be taken for something: the next group goes into a new segment, whose header
 		// says where this one ends.
@@ -97,6 +103,20 @@ func (l *segmentLog) write(frames []*Block, flags uint32) (noSpace bool, err err
 	}
 	l.synced = l.offset
 	return false, nil
+}
+
+// reserve takes space for the frames and some that will come. Where it fails, writing says what is wrong, if anything is.
+func (l *segmentLog) reserve(frames []*Block) {
+	end := l.offset
+	for _, f := range frames {
+		end += int64(len(f.buf))
+	}
+	from := max(l.room, l.offset)
+	if !l.sync || end < reserveFrom || end <= l.room || from >= l.most {
+		return
+	}
+	l.room = min(from+max(reserveBytes, end-from), l.most)
+	_ = l.file.Preallocate(from, l.room-from)
 }
 
 func (l *segmentLog) writeFrames(frames []*Block, flags uint32) error {
@@ -152,7 +172,7 @@ func (l *segmentLog) roll(number uint64) error {
 		return fmt.Errorf("making %s: %w", path, errors.Join(err, file.Close()))
 	}
 	err = l.close()
-	l.file, l.number, l.offset, l.synced = file, number, segmentHeader, segmentHeader
+	l.file, l.number, l.offset, l.synced, l.room = file, number, segmentHeader, segmentHeader, 0
 	return err
 }
 

@@ -297,6 +297,58 @@ func TestSegmentsGoWhenNothingPointsIntoThem(t *testing.T) {
 	}
 }
 
+// TestSpaceIsTakenAheadInLargePieces also has the file system refuse it, which must not matter.
+func TestSpaceIsTakenAheadInLargePieces(t *testing.T) {
+	for _, refused := range []error{nil, syscall.ENOSPC} {
+		var pieces []string
+		fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+			if op.Kind != errorfs.OpFilePreallocate || !strings.Contains(op.Path, recordsName) {
+				return nil
+			}
+			pieces = append(pieces, op.Path)
+			return refused
+		}))
+		s, err := Open("data", Options{FS: fs})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.log.most = 20 << 20
+		appendAll(t, s, reserveFrom/2, "little")
+		if len(pieces) != 0 {
+			t.Errorf("a small segment took space for more: %q", pieces)
+		}
+		var rooms []int64
+		for i := range 60 { // more than one segment
+			appendAll(t, s, 400_000, fmt.Sprint("key-", i))
+			if room := s.log.room; len(rooms) == 0 || rooms[len(rooms)-1] != room {
+				rooms = append(rooms, room)
+			}
+			if s.log.room < min(s.log.offset, s.log.most) && s.log.offset >= reserveFrom {
+				t.Fatalf("the segment has %d bytes, with space for %d", s.log.offset, s.log.room)
+			}
+		}
+		if len(rooms) > 8 || len(pieces) != 4 || slices.Max(rooms) != s.log.most {
+			t.Errorf("space up to %v, taken for %q: want three pieces, none behind %d, for the first segment, one for the second", rooms, pieces, s.log.most)
+		}
+		for i := range 60 {
+			key := fmt.Sprint("key-", i)
+			it, err := s.Iter([]byte(key), []byte(key+"\x00"))
+			if err != nil || !it.First() {
+				t.Fatalf("%s: %v", key, err)
+			}
+			if body, err := it.Body(nil); err != nil || string(body) != bodyOf(key, 400_000) {
+				t.Fatalf("%s: %d bytes, %v", key, len(body), err)
+			}
+			if err := it.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestFramesOfAWriteThatFailedDoNotCount(t *testing.T) {
 	fs := powerless(t)
 	// As after a write of the third frame that failed, though all of it came to the disk: the next segment says where
