@@ -46,6 +46,8 @@ type measurement struct {
 	readTime  time.Duration
 	putCPU    time.Duration // of the server, while writing
 	getCPU    time.Duration // of the server, while reading
+	putting   processors    // while writing
+	getting   processors    // while reading
 }
 
 func (m *measurement) writeRate() float64 { return float64(m.written) / m.writeTime.Seconds() }
@@ -64,6 +66,7 @@ func run(ctx context.Context, s *server, stream string, limit time.Duration, byt
 		_, _ = api.DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &stream})
 	}()
 	m := new(measurement)
+	start := readProcessors()
 	before, err := s.cpu()
 	if err != nil {
 		return nil, err
@@ -71,6 +74,7 @@ func run(ctx context.Context, s *server, stream string, limit time.Duration, byt
 	if err := m.write(ctx, api, stream, limit, bytes); err != nil {
 		return nil, fmt.Errorf("%s: writing: %w", s.name, err)
 	}
+	written := readProcessors()
 	between, err := s.cpu()
 	if err != nil {
 		return nil, err
@@ -82,6 +86,7 @@ func run(ctx context.Context, s *server, stream string, limit time.Duration, byt
 	if err != nil {
 		return nil, err
 	}
+	m.putting, m.getting = written.since(start), readProcessors().since(written)
 	m.putCPU, m.getCPU = between-before, after-between
 	if m.read != m.written {
 		return nil, fmt.Errorf("%s: %d records read, %d written", s.name, m.read, m.written)

@@ -47,7 +47,7 @@ func main() {
 	flag.StringVar(&c.only, "only", "", "run one `part`: servers, commit, memory or many")
 	flag.StringVar(&c.program, "localstream", "", "the localstream `program`; empty builds it")
 	flag.StringVar(&c.kinesalite, "kinesalite", "", "the `folder` that kinesalite was installed into by npm; empty leaves it out")
-	flag.IntVar(&c.rounds, "rounds", 0, "`rounds` over the servers; 0 is 5, or 2 with -quick")
+	flag.IntVar(&c.rounds, "rounds", 0, "`rounds` over the servers; 0 is 7, or 2 with -quick")
 	flag.StringVar(&c.work, "work", "", "the `folder` for data; empty makes one and removes it")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -97,8 +97,8 @@ func (c *config) main(ctx context.Context) (missed bool, err error) {
 
 // sizes sets how much is done.
 func (c *config) sizes() {
-	rounds := 5
-	c.writing, c.memory, c.commit, c.many = 4*time.Second, 2<<30, 5*time.Second, 10*time.Second
+	rounds := 7 // short ones: the machine is to be the same for all servers of a round
+	c.writing, c.memory, c.commit, c.many = 3*time.Second, 2<<30, 5*time.Second, 10*time.Second
 	if c.quick {
 		rounds = 2
 		c.writing, c.memory, c.commit, c.many = 1500*time.Millisecond, 256<<20, time.Second, 2*time.Second
@@ -127,7 +127,8 @@ func (c *config) servers(ctx context.Context, r *report) error {
 			if err != nil {
 				return err
 			}
-			fmt.Printf("round %d  %-12s writes %8.0f/s  p50 %5.1f ms  p99 %6.1f ms  reads %8.0f/s\n", round+1, s.name, m.writeRate(), m.putP50(), m.putP99(), m.readRate())
+			fmt.Printf("round %d  %-12s writes %8.0f/s  p50 %5.1f ms  p99 %6.1f ms  reads %8.0f/s  processors idle %2.0f%%, %2.0f%%, with others %2.0f%%, %2.0f%%\n", round+1, s.name,
+				m.writeRate(), m.putP50(), m.putP99(), m.readRate(), 100*m.putting.idle, 100*m.getting.idle, 100*m.putting.stolen, 100*m.getting.stolen)
 			results[s.name] = append(results[s.name], m)
 		}
 	}

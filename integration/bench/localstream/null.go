@@ -36,13 +36,15 @@ func newNull() *nullServer {
 	n.reply = bytes.Clone(b.Bytes())
 
 	b.Reset()
-	data := base64.StdEncoding.EncodeToString(make([]byte, recordBytes))
+	records := batches("", pageRecords/batchRecords, batchRecords) // such as are put
 	for i := range pageRecords {
+		record := records[i/batchRecords].Records[i%batchRecords]
 		if i > 0 {
 			b.WriteByte(',')
 		}
 		n.middle = append(n.middle, b.Len())
-		fmt.Fprintf(&b, `{"ApproximateArrivalTimestamp":1700000000.123,"Data":%q,"PartitionKey":"%010d","SequenceNumber":"%s"}`, data, i, nullNumber(i))
+		fmt.Fprintf(&b, `{"ApproximateArrivalTimestamp":1700000000.123,"Data":"%s","PartitionKey":"%s","SequenceNumber":"%s"}`,
+			base64.StdEncoding.EncodeToString(record.Data), *record.PartitionKey, nullNumber(i))
 	}
 	n.full = b.Bytes()
 	n.middle = append(n.middle, b.Len()+1)

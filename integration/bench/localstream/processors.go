@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"strconv"
+	"strings"
+)
+
+// processors is what the machine's processors did, in shares of their time or in ticks since the start: a round in which
+// they were away from here says little.
+type processors struct {
+	total  float64
+	idle   float64 // with and without a disk to wait for
+	stolen float64 // with other machines on the same hardware
+}
+
+// readProcessors reads the ticks since the start; on systems that do not tell there are none.
+func readProcessors() (p processors) {
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return p
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(line) {
+		ticks, err := strconv.ParseFloat(field, 64)
+		if err != nil || i > 8 { // the name; those for guests are counted already
+			continue
+		}
+		p.total += ticks
+		switch i {
+		case 4, 5:
+			p.idle += ticks
+		case 8:
+			p.stolen += ticks
+		}
+	}
+	return p
+}
+
+// since is the shares of the time from an earlier reading on.
+func (p processors) since(earlier processors) processors {
+	total := max(1, p.total-earlier.total)
+	return processors{1, (p.idle - earlier.idle) / total, (p.stolen - earlier.stolen) / total}
+}
