@@ -4,6 +4,9 @@
 // to look for bytes beyond the declared length; smithy-go's body (internal/io/safe.go, as of v1.28.8) then returns io.EOF
 // from WriteTo, which net/http takes for a failed write, and closes the connection while the answer is being read. It
 // happens with servers that answer at once. A body without WriteTo is read by Read, whose io.EOF is an ordinary end.
+//
+// Bodies that net/http can have again from GetBody are not the SDK's, and stay what they are: one in memory is sent in one
+// piece with its head, which it is not if net/http cannot see what it is.
 package plainbody
 
 import (
@@ -28,7 +31,7 @@ type client struct{ next Client }
 
 // Do sends r.
 func (c client) Do(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Body != http.NoBody {
+	if r.GetBody == nil && r.Body != nil && r.Body != http.NoBody {
 		r.Body = struct{ io.ReadCloser }{r.Body}
 	}
 	return c.next.Do(r)

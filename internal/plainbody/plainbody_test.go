@@ -35,6 +35,24 @@ func TestABodyThatWasClosedEndsWithoutAnError(t *testing.T) {
 	}
 }
 
+// net/http sends head and body in one piece if it sees that the body is in memory.
+func TestABodyInMemoryStaysWhatItIs(t *testing.T) {
+	r, err := http.NewRequest(http.MethodPost, "http://localhost/", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := r.Body
+	_, err = Wrap(doer(func(r *http.Request) (*http.Response, error) {
+		if r.Body != body {
+			t.Errorf("the body is a %T, was a %T", r.Body, body)
+		}
+		return nil, nil
+	})).Do(r)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoClientStaysNone(t *testing.T) {
 	if c := Wrap(nil); c != nil {
 		t.Errorf("Wrap(nil) = %v", c)
