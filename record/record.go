@@ -50,6 +50,8 @@ func (r *Record) Size() int { return len(r.Data) + len(r.PartitionKey) }
 type Page struct {
 	// Records are in ascending order, aggregates still closed.
 	Records []Record
+	// Plain tells that none of Records is an aggregate. Who does not know says no, and Records are looked at.
+	Plain bool
 	// Behind is how far the end of the page lies behind the newest record of the shard, 0 at the tip
 	// (MillisBehindLatest).
 	Behind time.Duration

@@ -14,20 +14,19 @@ type cutter struct {
 	foreign              int64           // sub-records outside keys
 }
 
-// cut opens and filters the records of a page. The result aliases page where nothing had to be opened or left out.
-func (c *cutter) cut(page []record.Record) []record.Record {
-	start := 0
-	for start < len(page) && page[start].SequenceNumber.Compare(c.done.Sequence()) < 0 {
-		start++
+// cut opens and filters the records of a page. The result aliases it where nothing had to be opened or left out.
+func (c *cutter) cut(page *record.Page) []record.Record {
+	records := page.Records
+	for len(records) > 0 && records[0].SequenceNumber.Compare(c.done.Sequence()) < 0 {
+		records = records[1:]
 	}
-	page = page[start:]
-	if !c.mustOpen(page) {
-		c.advance(page)
-		return page
+	if !c.mustOpen(records, page.Plain) {
+		c.advance(records)
+		return records
 	}
-	out := make([]record.Record, 0, 2*len(page))
-	for i := range page {
-		out = c.open(out, &page[i])
+	out := make([]record.Record, 0, 2*len(records))
+	for i := range records {
+		out = c.open(out, &records[i])
 	}
 	c.advance(out)
 	return out
@@ -40,10 +39,14 @@ func (c *cutter) advance(out []record.Record) {
 	}
 }
 
-// mustOpen reports whether the page cannot be handed on as it is.
-func (c *cutter) mustOpen(page []record.Record) bool {
-	for i := range page {
-		if record.IsAggregate(page[i].Data) || page[i].Position().Compare(c.done) <= 0 {
+// mustOpen reports whether the records cannot be handed on as they are: one is done already, which only the first can be,
+// or there may be aggregates among them.
+func (c *cutter) mustOpen(records []record.Record, plain bool) bool {
+	if len(records) > 0 && records[0].Position().Compare(c.done) <= 0 {
+		return true
+	}
+	for i := range records {
+		if !plain && record.IsAggregate(records[i].Data) {
 			return true
 		}
 	}

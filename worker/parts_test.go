@@ -167,14 +167,14 @@ func page(from, n int) []record.Record {
 
 func TestCutterLeavesOutWhatIsDone(t *testing.T) {
 	c := cutter{maxRecords: 10, maxBytes: 1 << 20, keys: record.FullRange, done: record.At("103", 0)}
-	got := c.cut(page(1, 5))
+	got := c.cut(&record.Page{Records: page(1, 5)})
 	if len(got) != 2 || got[0].SequenceNumber != "104" {
 		t.Fatalf("cut gave %d records beginning with %v, want 104 and 105", len(got), got)
 	}
 	if c.done != record.At("105", 0) {
 		t.Errorf("done is %v, want 105", c.done)
 	}
-	if got := c.cut(page(1, 5)); len(got) != 0 {
+	if got := c.cut(&record.Page{Records: page(1, 5)}); len(got) != 0 {
 		t.Errorf("the same page again gave %d records", len(got))
 	}
 }

@@ -217,7 +217,7 @@ func (s *session) handOver() error {
 		case page := <-s.pages:
 			s.page = page
 			s.fetcher.taken(page)
-			records := s.cutter.cut(page.Records)
+			records := s.cutter.cut(&page.Page)
 			if mutant.Planted(mutant.SkipsAfterResume) && s.last.IsZero() && s.shard.Start.Kind() == record.KindSequence && len(records) > 0 {
 				records = records[1:]
 			}

@@ -14,13 +14,13 @@ import (
 )
 
 // inSteps reads a body as one that comes while it is decoded.
-func inSteps(body []byte, step int, out *kinesis.GetRecordsOutput) error {
+func inSteps(body []byte, step int, out *kinesis.GetRecordsOutput, page *Page) error {
 	in, err := newIncoming(iotest.HalfReader(bytes.NewReader(body)), int64(len(body)), maxBody)
 	if err != nil {
 		return err
 	}
 	in.step = step
-	return decodePage(in, out)
+	return decodePage(in, out, page)
 }
 
 func TestAPageThatComesWhileItIsDecodedIsTheSamePage(t *testing.T) {
@@ -36,7 +36,7 @@ func TestAPageThatComesWhileItIsDecodedIsTheSamePage(t *testing.T) {
 		}
 		for _, length := range []int{1, 1 << 10, step, maxBody} {
 			var got kinesis.GetRecordsOutput
-			if err := inSteps(body, length, &got); err != nil || !reflect.DeepEqual(got, want) {
+			if err := inSteps(body, length, &got, nil); err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("%d records of %d bytes in steps of %d: %v, or other records", page.records, page.size, length, err)
 			}
 		}
@@ -52,7 +52,7 @@ func TestAPageThatIsCutOffAnywhereIsNoPage(t *testing.T) {
 			broken:              io.MultiReader(bytes.NewReader(body[:cut]), iotest.ErrReader(broken)),
 		} {
 			var got kinesis.GetRecordsOutput
-			err := readPage(r, int64(len(body)), &got)
+			err := readPage(r, int64(len(body)), &got, nil)
 			if !errors.Is(err, reason) || !strings.Contains(err.Error(), "read the answer") {
 				t.Errorf("cut at %d: %v, want %v", cut, err, reason)
 			}
@@ -62,7 +62,7 @@ func TestAPageThatIsCutOffAnywhereIsNoPage(t *testing.T) {
 
 func TestAPageWithSomethingBehindItIsNoPage(t *testing.T) {
 	body := append(codecsFor(t, pageOf(200, 1<<10))[0].body, 0xf6)
-	if err := readPage(bytes.NewReader(body), int64(len(body)), &kinesis.GetRecordsOutput{}); err == nil || !strings.Contains(err.Error(), "behind the value") {
+	if err := readPage(bytes.NewReader(body), int64(len(body)), &kinesis.GetRecordsOutput{}, nil); err == nil || !strings.Contains(err.Error(), "behind the value") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -76,7 +76,7 @@ func TestMalformedRecordsAreFoundWithoutReadingThemAgainAndAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := decodePage(in, &kinesis.GetRecordsOutput{}); err == nil {
+	if err := decodePage(in, &kinesis.GetRecordsOutput{}, nil); err == nil {
 		t.Error("no error")
 	}
 	if most := len(body)/step + 2; reads > most {

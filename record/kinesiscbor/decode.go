@@ -14,6 +14,7 @@ import (
 type decoder struct {
 	s    scanner
 	in   *incoming // where the rest of the body comes from; nil if s has all
+	page *Page     // what the records of a GetRecords go into, nil if that is the answer itself
 	open []opened  // structures, lists and maps around the next item
 }
 

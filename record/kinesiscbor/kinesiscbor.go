@@ -137,8 +137,8 @@ func (p *protocol) DeserializeResponse(ctx context.Context, op *smithy.Operation
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
 		return failure(known, resp)
 	}
-	if page, ok := out.(*kinesis.GetRecordsOutput); ok && resp.ContentLength > 0 {
-		return readPage(resp.Body, resp.ContentLength, page)
+	if answer, ok := out.(*kinesis.GetRecordsOutput); ok && resp.ContentLength > 0 {
+		return readPage(resp.Body, resp.ContentLength, answer, pageFor(ctx))
 	}
 	body, err := readBody(resp.Body, resp.ContentLength, maxBody)
 	if err != nil {
@@ -158,13 +158,13 @@ func unread(err error) error {
 	return &smithy.DeserializationError{Err: fmt.Errorf("read the answer: %w", err)}
 }
 
-// readPage decodes an answer of GetRecords while it comes.
-func readPage(r io.Reader, length int64, out *kinesis.GetRecordsOutput) error {
+// readPage decodes an answer of GetRecords while it comes, its records into page if there is one.
+func readPage(r io.Reader, length int64, out *kinesis.GetRecordsOutput, page *Page) error {
 	in, err := newIncoming(r, length, maxBody)
 	if err != nil {
 		return unread(err)
 	}
-	err = decodePage(in, out)
+	err = decodePage(in, out, page)
 	switch {
 	case in.err != nil:
 		return unread(in.err)
@@ -194,31 +194,34 @@ func decode(body []byte, out smithy.Deserializable) error {
 	default:
 		err = out.Deserialize(d)
 	}
-	if err == nil && d.s.i < len(body) {
+	return d.end(err)
+}
+
+// end is err, or that something follows the value that was read.
+func (d *decoder) end(err error) error {
+	if err == nil && d.s.i < len(d.s.b) {
 		err = d.s.malformed("something behind the value")
 	}
 	return err
 }
 
-// decodePage is decode for a body that is still to come.
-func decodePage(in *incoming, out *kinesis.GetRecordsOutput) error {
+// decodePage is decode for a body that is still to come, with its records into page if there is one.
+func decodePage(in *incoming, out *kinesis.GetRecordsOutput, page *Page) error {
 	if err := in.more(0); err != nil {
 		return err
 	}
-	d := &decoder{s: scanner{b: in.body}, in: in}
+	d := &decoder{s: scanner{b: in.body}, in: in, page: page}
 	err := d.getRecords(out)
 	begun := len(d.s.b)
 	if broken := in.all(); broken != nil {
 		return broken
 	}
 	if err != nil && begun < len(in.body) { // what it stumbled over may only not have been there yet
-		*out = kinesis.GetRecordsOutput{}
-		return decode(in.body, out)
+		*out, d = kinesis.GetRecordsOutput{}, &decoder{s: scanner{b: in.body}, page: page}
+		err = d.getRecords(out)
 	}
-	if err == nil && d.s.i < len(in.body) {
-		err = d.s.malformed("something behind the value")
-	}
-	return err
+	d.s.b = in.body
+	return d.end(err)
 }
 
 // failure is the error that an answer tells, of the SDK's types where the service's model has it.

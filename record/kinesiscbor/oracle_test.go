@@ -8,10 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go/encoding/cbor"
 	"github.com/aws/smithy-go/eventstream"
+
+	"github.com/shoal-stream/shoal/record"
 )
 
 // oracle reads an answer of GetRecords with the SDK's reader of CBOR values, which knows nothing of shapes, and gives
@@ -214,6 +217,9 @@ func seeds(tb testing.TB) [][]byte {
 		[]byte("\xa1\x67Records\x81\xa1\x64Data\x5b\x00\x00\x00\xff\xff\xff\xff\xff"), []byte("\xa1\x67Records\x81\xa1\x6cPartitionKey\x62\xff\xfe"),
 		[]byte("\xa1\x67Records\x81\xa1\x78\x1bApproximateArrivalTimestamp\xc0\x00"), []byte("\xa1\x67Records\x81\xa1\x78\x1bApproximateArrivalTimestamp\x00"),
 	}
+	all = append(all, cbor.Encode(cbor.Map{"Records": cbor.List{
+		cbor.Map{"Data": cbor.Slice("plain")}, cbor.Map{"Data": cbor.Slice("\xf3\x89\x9a\xc2 and more than a checksum")},
+	}}))
 	for _, depth := range []int{126, 127, 128} {
 		deep := append([]byte("\xa1\x61a"), bytes.Repeat([]byte{0x81}, depth)...)
 		all = append(all, append(deep, 0))
@@ -236,8 +242,15 @@ func agree(t *testing.T, body []byte) {
 	}
 	for _, step := range []int{1, 13} {
 		var pieces kinesis.GetRecordsOutput
-		if piecesErr := inSteps(body, step, &pieces); (err == nil) != (piecesErr == nil) || err == nil && !reflect.DeepEqual(fast, pieces) {
+		if piecesErr := inSteps(body, step, &pieces, nil); (err == nil) != (piecesErr == nil) || err == nil && !reflect.DeepEqual(fast, pieces) {
 			t.Errorf("%x: read at once %+v, %v; in steps of %d %+v, %v", body, fast, err, step, pieces, piecesErr)
+		}
+	}
+	for _, step := range []int{1, 13, step} {
+		var rest kinesis.GetRecordsOutput
+		var page Page
+		if pageErr := inSteps(body, step, &rest, &page); (err == nil) != (pageErr == nil) || err == nil && !samePage(fast, rest, page) {
+			t.Errorf("%x: read %+v, %v; into a page in steps of %d %+v and %+v, %v", body, fast, err, step, page, rest, pageErr)
 		}
 	}
 	if ambiguous(body) {
@@ -249,6 +262,24 @@ func agree(t *testing.T, body []byte) {
 	} else if err == nil && !reflect.DeepEqual(&fast, wanted) {
 		t.Errorf("%x: read\n%+v\nwant\n%+v", body, &fast, wanted)
 	}
+}
+
+// samePage reports whether an answer whose records were read into a page is the same as a whole one.
+func samePage(whole, rest kinesis.GetRecordsOutput, page Page) bool {
+	var records []record.Record
+	if whole.Records != nil {
+		records = []record.Record{}
+	}
+	plain := whole.Records != nil
+	for _, r := range whole.Records {
+		records = append(records, record.Record{
+			SequenceNumber: record.SequenceNumber(aws.ToString(r.SequenceNumber)), PartitionKey: aws.ToString(r.PartitionKey), Data: r.Data,
+			ArrivalTime: aws.ToTime(r.ApproximateArrivalTimestamp), EncryptionType: string(r.EncryptionType),
+		})
+		plain = plain && !record.IsAggregate(r.Data)
+	}
+	whole.Records = nil
+	return reflect.DeepEqual(whole, rest) && reflect.DeepEqual(page, Page{Records: records, Plain: plain})
 }
 
 func TestAnswersReadAsTheSDKReadsThem(t *testing.T) {

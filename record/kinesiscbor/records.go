@@ -1,8 +1,8 @@
 package kinesiscbor
 
 import (
-	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
@@ -15,6 +15,9 @@ func (d *decoder) getRecords(out *kinesis.GetRecordsOutput) error {
 	return smithy.ReadStruct(d, schemas.GetRecordsOutput, func(s *smithy.Schema) error {
 		switch s {
 		case schemas.GetRecordsOutput_Records:
+			if d.page != nil {
+				return d.pageRecords(d.page)
+			}
 			return d.records(&out.Records)
 		case schemas.GetRecordsOutput_ChildShards:
 			return d.children(s, &out.ChildShards)
@@ -68,7 +71,7 @@ const (
 
 // A pool holds what the records of one answer point to, in blocks.
 type pool struct {
-	text   strings.Builder // never grows, so that strings taken of it stay where they are
+	text   []byte // never grows, so that strings taken of it stay where they are
 	values []values
 }
 
@@ -90,21 +93,25 @@ func (p *pool) next() *values {
 
 // string copies b.
 func (p *pool) string(b []byte) string {
-	if len(b) > textBlock/4 {
+	if len(b) == 0 || len(b) > textBlock/4 {
 		return string(b)
 	}
-	if p.text.Cap()-p.text.Len() < len(b) {
-		grow := min(2*p.text.Cap()+128, textBlock)
-		p.text = strings.Builder{}
-		p.text.Grow(max(grow, len(b)))
+	begin := len(p.text)
+	if cap(p.text)-begin < len(b) {
+		p.text, begin = unwritten(max(min(2*cap(p.text)+128, textBlock), len(b))), 0
 	}
-	p.text.Write(b)
-	all := p.text.String()
-	return all[len(all)-len(b):]
+	p.text = append(p.text, b...)
+	return unsafe.String(&p.text[begin], len(b))
 }
 
 // records reads a list of records.
 func (d *decoder) records(to *[]types.Record) error {
+	var p pool
+	return readList(d, to, func(r *types.Record) error { return d.s.record(r, &p) })
+}
+
+// readList reads a list of records, each with read, while they come.
+func readList[R any](d *decoder, to *[]R, read func(*R) error) error {
 	s := &d.s
 	if s.peek()&majorMask != majorList {
 		return s.unexpected("a list")
@@ -113,8 +120,7 @@ func (d *decoder) records(to *[]types.Record) error {
 	if err != nil {
 		return err
 	}
-	var p pool
-	list := []types.Record{}
+	list := []R{}
 	for size := 1; ; {
 		if len(s.b)-s.i < size && !d.whole() { // another one is not likely to be there; nor, at the end, what follows the last
 			if err := d.load(); err != nil {
@@ -135,7 +141,7 @@ func (d *decoder) records(to *[]types.Record) error {
 		if s.none() {
 			continue
 		}
-		if err := d.record(&list[len(list)-1], &p); err != nil {
+		if err := readRecord(d, &list[len(list)-1], read); err != nil {
 			return err
 		}
 		size = s.i - begin
@@ -147,15 +153,15 @@ func (d *decoder) records(to *[]types.Record) error {
 	return d.rest()
 }
 
-// record reads the next record, once enough of it has come.
-func (d *decoder) record(r *types.Record, p *pool) error {
+// readRecord reads the next record, once enough of it has come.
+func readRecord[R any](d *decoder, r *R, read func(*R) error) error {
 	begin := d.s.i
 	for {
-		err := d.s.record(r, p)
+		err := read(r)
 		if err == nil || d.whole() {
 			return err
 		}
-		d.s.i, *r = begin, types.Record{}
+		d.s.i, *r = begin, *new(R)
 		if err := d.load(); err != nil {
 			return err
 		}
@@ -194,13 +200,13 @@ func (d *decoder) rest() error {
 const maxReserve = 10_000
 
 // reserve makes room for more records behind those of list.
-func reserve(list []types.Record, more int) []types.Record {
+func reserve[R any](list []R, more int) []R {
 	more = min(more, maxReserve)
-	return append(make([]types.Record, 0, len(list)+more+more/16), list...)
+	return append(make([]R, 0, len(list)+more+more/16), list...)
 }
 
 // grow makes room for at least one record more when left bytes are left, of which each takes at least one.
-func grow(list []types.Record, left int) []types.Record {
+func grow[R any](list []R, left int) []R {
 	return reserve(list, min(max(1, len(list)), left+1))
 }
 

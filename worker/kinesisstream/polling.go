@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 
 	"github.com/shoal-stream/shoal/record"
+	"github.com/shoal-stream/shoal/record/kinesiscbor"
 	"github.com/shoal-stream/shoal/worker"
 )
 
@@ -78,11 +79,12 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 			return record.Page{}, r.failed(ctx, "placing a reader in", err)
 		}
 		sent := s.o.Clock.Now()
-		out, err := s.getRecords(ctx, &kinesis.GetRecordsInput{
+		var read kinesiscbor.Page
+		out, err := s.getRecords(kinesiscbor.ReadInto(ctx, &read), &kinesis.GetRecordsInput{
 			ShardIterator: r.iterator, Limit: aws.Int32(int32(r.limit())), StreamARN: s.byARN(),
 		})
 		if err == nil {
-			page, err := r.accept(out, sent)
+			page, err := r.accept(out, read, sent)
 			if err != nil {
 				r.iterator = nil
 				err = fmt.Errorf("reading shard %s of stream %s: %w", r.shardID, s.name, err)
@@ -167,10 +169,13 @@ func (r *reader) aim(in *kinesis.GetShardIteratorInput) error {
 
 // accept makes a page of an answer and moves the reader behind it, or returns an error and leaves the reader where it
 // is if the answer cannot be true.
-func (r *reader) accept(out *kinesis.GetRecordsOutput, sent time.Time) (record.Page, error) {
+func (r *reader) accept(out *kinesis.GetRecordsOutput, read kinesiscbor.Page, sent time.Time) (record.Page, error) {
 	page := record.Page{
-		Records: recordsOf(out.Records),
-		Behind:  time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond,
+		Records: read.Records, Plain: read.Plain,
+		Behind: time.Duration(aws.ToInt64(out.MillisBehindLatest)) * time.Millisecond,
+	}
+	if page.Records == nil {
+		page.Records = recordsOf(out.Records)
 	}
 	if err := r.follows(page.Records); err != nil {
 		return record.Page{}, err
