@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/shoal-stream/shoal/record"
 )
 
 // A RecordProcessor is the application's code for one shard. The worker makes one for each tenure with
@@ -60,20 +62,20 @@ func Stateless(process func(ctx context.Context, batch *Batch) error) func(conte
 type stateless struct {
 	shard   *Shard
 	process func(context.Context, *Batch) error
-	last    *Batch // the newest batch that was processed without an error
+	last    record.Position // up to here all was processed without an error; zero if nothing was
 }
 
 func (p *stateless) ProcessRecords(ctx context.Context, b *Batch) error {
 	if err := p.process(ctx, b); err != nil {
 		return err
 	}
-	p.last = b
+	p.last = b.last
 	return nil
 }
 
 func (p *stateless) Finish(ctx context.Context, reason FinishReason) error {
-	if p.last == nil || reason == ShardEnd || p.last.last.Compare(p.shard.t.ledger.Checkpoint()) <= 0 {
+	if p.last.IsZero() || reason == ShardEnd || p.last.Compare(p.shard.t.ledger.Checkpoint()) <= 0 {
 		return nil
 	}
-	return p.last.Checkpoint(ctx)
+	return p.shard.Checkpoint(ctx, p.last)
 }

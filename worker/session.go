@@ -226,6 +226,7 @@ func (s *session) handOver() error {
 			if err != nil {
 				return err
 			}
+			s.page = nil // its memory goes even if nothing follows for long
 			s.t.lag.processed()
 			if len(records) > 0 {
 				idle.reset()
