@@ -31,9 +31,10 @@ func readBody(r io.Reader, length, most int64) ([]byte, error) {
 	return body, err
 }
 
-// step is how much of a body is read before what has come is decoded: it is then still in the processor's cache, where a
-// whole page has no room.
-const step = 64 << 10
+// step is how much of a body is read before what has come is decoded: little enough to be still in the processor's cache
+// then, where a whole page has no room; and much, because a reader that empties a socket in large pieces wakes the sender
+// less often: with 64 KiB the worker took a tenth more CPU time.
+const step = 256 << 10
 
 // An incoming body is one that comes while it is being decoded. Its memory is its own and is not moved or used again, so
 // that what is decoded may alias it.
