@@ -83,8 +83,10 @@ func (r *reader) Read(ctx context.Context) (record.Page, error) {
 		out, err := s.getRecords(kinesiscbor.ReadInto(ctx, &read), &kinesis.GetRecordsInput{
 			ShardIterator: r.iterator, Limit: aws.Int32(int32(r.limit())), StreamARN: s.byARN(),
 		})
+		given := read
+		read = kinesiscbor.Page{} // who keeps the context does not keep the records
 		if err == nil {
-			page, err := r.accept(out, read, sent)
+			page, err := r.accept(out, given, sent)
 			if err != nil {
 				r.iterator = nil
 				err = fmt.Errorf("reading shard %s of stream %s: %w", r.shardID, s.name, err)
