@@ -140,7 +140,7 @@ func TestLeasesOfShardsThatAreGoneAreDeleted(t *testing.T) {
 				f.store.Put(there)
 				f.rows("")
 				a := f.start("a", nil)
-				f.until("the row is gone", 90*time.Second, func() bool { return f.row(there.Key).Key == "" })
+				f.until("the row is gone", 3*time.Minute, func() bool { return f.row(there.Key).Key == "" })
 				f.put(20)
 				f.all(5 * time.Second)
 				stop(t, a)
