@@ -34,7 +34,7 @@ const (
 	freshSeeds              = 1_000_000_000 // below are those of other runs
 )
 
-// soak runs fleets with fresh seeds until the time is up, and goes on after a violation: its seed is printed.
+// soak runs fleets with fresh seeds until the time is up or ctx ends, and goes on after a violation: its seed is printed.
 func (r *run) soak(ctx context.Context, long time.Duration, path string) error {
 	clean, err := r.open()
 	if err != nil {
@@ -46,11 +46,14 @@ func (r *run) soak(ctx context.Context, long time.Duration, path string) error {
 	next := s.FirstSeed
 	for time.Since(r.started) < long && ctx.Err() == nil {
 		one, _, err := r.seeds(ctx, r.fleetBinary(), next, roundSeeds)
-		if err != nil {
-			return err
+		var two figures
+		if err == nil {
+			two, _, err = r.seeds(ctx, r.fleetBinary(), next, roundSeeds2, "-layer", "2")
 		}
-		two, _, err := r.seeds(ctx, r.fleetBinary(), next, roundSeeds2, "-layer", "2")
-		if err != nil {
+		switch {
+		case ctx.Err() != nil: // interrupted: what was whole counts
+			continue
+		case err != nil:
 			return err
 		}
 		next += roundSeeds
