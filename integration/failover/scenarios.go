@@ -61,6 +61,11 @@ func (t *trial) run(ctx context.Context) error {
 			return err
 		}
 		workers = append(workers, w)
+		if t.java && i == 0 { // of two that begin together one may fail over the index that the other has just made, for good
+			if err := f.Flowing(ctx, t.r.shards, startLimit); err != nil {
+				return err
+			}
+		}
 	}
 	if err := f.Flowing(ctx, t.r.shards, startLimit); err != nil {
 		return err

@@ -317,9 +317,11 @@ func (c *campaign) replace(ctx context.Context, r *result) error {
 			return err
 		}
 		old = append(old, w)
-	}
-	if err := f.Flowing(ctx, shards, 2*c.startLimit()); err != nil {
-		return err
+		// The next one begins once this one works: of two that begin together one may find that the other has just made the
+		// index, and never gets over it (DynamicMigrationComponentsInitializer.createGsi).
+		if err := f.Flowing(ctx, shards, c.startLimit()); err != nil {
+			return err
+		}
 	}
 	from := time.Now()
 	swap := func(start func(name string) (*fleet.Worker, error), name string) error {
