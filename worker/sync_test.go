@@ -46,27 +46,42 @@ func (u unreadable) Get(ctx context.Context, key string) (lease.Lease, error) {
 	return u.Store.Get(ctx, key)
 }
 
+// mergedPair puts records into two shards, merges them, and puts records into their child, which it returns.
+func (f *fleet) mergedPair() (child string) {
+	f.putIn(id(0), 5)
+	f.putIn(id(1), 5)
+	child = f.merge(id(0), id(1))
+	f.putIn(child, 5)
+	return child
+}
+
+// parentsGone reports whether the two have no rows any more.
+func (f *fleet) parentsGone() bool { return f.row(id(0)).Key == "" && f.row(id(1)).Key == "" }
+
+// noParentsRows fails where one of them has a row again.
+func (f *fleet) noParentsRows() {
+	f.t.Helper()
+	for _, parent := range []string{id(0), id(1)} {
+		if row := f.row(parent); row.Key != "" {
+			f.t.Errorf("the finished shard %s has a row again: %+v", parent, *row)
+		}
+	}
+}
+
 // The rows of finished shards go once their children are under way. While the child's own row cannot be read, its parents
 // look as if they had been overlooked: were they to get rows, all their records would come again.
 func TestARowThatCannotBeReadBringsNoFinishedShardsBack(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{})
-		f.putIn(id(0), 5)
-		f.putIn(id(1), 5)
-		child := f.merge(id(0), id(1))
-		f.putIn(child, 5)
+		child := f.mergedPair()
 		first := f.start("a", config())
 		f.all(time.Minute)
-		f.until("the rows of the parents to go", 5*time.Minute, func() bool { return f.row(id(0)).Key == "" && f.row(id(1)).Key == "" })
+		f.until("the rows of the parents to go", 5*time.Minute, f.parentsGone)
 		stop(t, first)
 		second := f.start("b", config(func(c *worker.Config) { c.Leases = unreadable{c.Leases, child} }))
 		pass(5 * time.Minute)
 		stop(t, second)
-		for _, parent := range []string{id(0), id(1)} {
-			if row := f.row(parent); row.Key != "" {
-				t.Errorf("the finished shard %s has a row again: %+v", parent, *row)
-			}
-		}
+		f.noParentsRows()
 		f.nothingElse()
 	})
 }
@@ -91,21 +106,14 @@ func (l late) Create(ctx context.Context, row lease.Lease) error {
 func TestRowsAreMadeSoonAfterTheListingThatShowsThemMissing(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 2, memstream.Options{})
-		f.putIn(id(0), 5)
-		f.putIn(id(1), 5)
-		child := f.merge(id(0), id(1))
-		f.putIn(child, 5)
+		f.mergedPair()
 		slow := f.start("slow", config(compatible, func(c *worker.Config) { c.Leases = late{c.Leases, 5 * time.Minute} }))
 		pass(time.Second) // it has seen a table without rows
 		quick := f.start("quick", compatible)
 		f.all(time.Minute)
-		f.until("the rows of the parents to go", 4*time.Minute, func() bool { return f.row(id(0)).Key == "" && f.row(id(1)).Key == "" })
+		f.until("the rows of the parents to go", 4*time.Minute, f.parentsGone)
 		pass(10 * time.Minute)
-		for _, parent := range []string{id(0), id(1)} {
-			if row := f.row(parent); row.Key != "" {
-				t.Errorf("the finished shard %s has a row again: %+v", parent, *row)
-			}
-		}
+		f.noParentsRows()
 		stop(t, slow)
 		stop(t, quick)
 		f.once()
