@@ -36,7 +36,7 @@ type config struct {
 	writing time.Duration
 	memory  int           // bytes written and read
 	commit  time.Duration // for each of the two rates of group commit
-	many    time.Duration // for each of the two sizes
+	many    time.Duration // for each turn of each of the two sizes
 }
 
 func main() {
@@ -98,10 +98,10 @@ func (c *config) main(ctx context.Context) (missed bool, err error) {
 // sizes sets how much is done.
 func (c *config) sizes() {
 	rounds := 7 // short ones: the machine is to be the same for all servers of a round
-	c.writing, c.memory, c.commit, c.many = 3*time.Second, 2<<30, 5*time.Second, 10*time.Second
+	c.writing, c.memory, c.commit, c.many = 3*time.Second, 2<<30, 5*time.Second, 4*time.Second
 	if c.quick {
 		rounds = 2
-		c.writing, c.memory, c.commit, c.many = 1500*time.Millisecond, 256<<20, time.Second, 2*time.Second
+		c.writing, c.memory, c.commit, c.many = 1500*time.Millisecond, 256<<20, time.Second, 500*time.Millisecond
 	}
 	if c.rounds == 0 {
 		c.rounds = rounds
