@@ -21,7 +21,7 @@ func BenchmarkBook(b *testing.B) {
 			p.end(ErrClosed) // its own goroutines do nothing
 			p.finish()
 			p.running.Wait()
-			p.adopt(&shardMap{open: []record.Shard{{ID: "shardId-000000000000", Range: record.FullRange}}})
+			p.adopt(&shardMap{open: []record.Shard{{ID: "shardId-000000000000", Range: record.FullRange}}, ends: []record.HashKey{record.MaxHashKey}})
 			keys := make([]string, 10_000)
 			for i := range keys {
 				keys[i] = fmt.Sprint("key-", i)
@@ -55,9 +55,9 @@ func (p *Producer) flyAll() {
 		}
 		p.settle(f)
 		p.mu.Lock()
-		for _, e := range p.answers {
-			p.backlog.remove(e)
-			p.room.give(e.cost)
+		for _, a := range p.answers {
+			p.backlog.remove(a.entry)
+			p.room.give(a.cost())
 		}
 		p.answers = p.answers[:0]
 		p.mu.Unlock()

@@ -56,8 +56,7 @@ func earlier(a, b time.Time) time.Time {
 }
 
 // enqueue puts a new record at the end of its chain.
-func (p *Producer) enqueue(e *entry) {
-	c := p.chainOf(e)
+func (p *Producer) enqueue(e *entry, c *chain) {
 	if c.flying == 0 {
 		c.trim()
 	}
@@ -65,7 +64,7 @@ func (p *Producer) enqueue(e *entry) {
 	if l := c.lane; l != nil {
 		l.bytes += c.bytes - c.counted
 		c.counted = c.bytes
-		p.freshen(0, e.size)
+		p.freshen(0, int(e.size))
 	} else if c.flying == 0 {
 		p.makeReady(c, false)
 	}
@@ -75,20 +74,20 @@ func (p *Producer) enqueue(e *entry) {
 func (p *Producer) chainOf(e *entry) *chain {
 	switch p.cfg.Order {
 	case OrderPerKey:
-		c := p.chains[e.r.PartitionKey]
+		c := p.chains[e.key]
 		if c == nil {
-			c = newChain(e.r.PartitionKey)
+			c = &chain{key: e.key}
 			p.chains[c.key] = c
 		}
 		return c
 	case OrderStrict:
 		l := p.laneOf(e.hash)
 		if l.chain == nil {
-			l.chain = newChain("")
+			l.chain = new(chain)
 		}
 		return l.chain
 	default:
-		return newChain("")
+		return new(chain)
 	}
 }
 
@@ -109,20 +108,19 @@ func (p *Producer) laneOf(h record.HashKey) *lane {
 // makeReady gives a chain with nothing in flight its place in a lane, if it has anything left.
 func (p *Producer) makeReady(c *chain, again bool) {
 	c.trim()
-	if c.entries.len() == 0 {
-		if p.chains[c.key] == c {
+	if c.n == 0 {
+		if p.cfg.Order == OrderPerKey {
 			delete(p.chains, c.key)
 		}
 		return
 	}
-	e := c.entries.first()
-	l, due := p.laneOf(e.hash), e.put.Add(max(0, p.cfg.Linger))
-	if p.cfg.Order == OrderStrict && !p.cfg.Aggregate {
-		due = e.put // nothing can join it
-	}
+	l := p.laneOf(c.front())
 	p.tidy(l)
 	idle := l.waiting() == 0
-	l.push(c, again, due)
+	if idle || !l.late {
+		l.hasten(p.due(c.first))
+	}
+	l.push(c, again)
 	switch {
 	case l == p.limbo:
 		poke(p.look)
@@ -136,11 +134,19 @@ func (p *Producer) makeReady(c *chain, again bool) {
 	p.freshen(1, c.bytes)
 }
 
+// due is when a record that nothing under way is in front of has to be sent.
+func (p *Producer) due(e *entry) time.Time {
+	if p.cfg.Order == OrderStrict && !p.cfg.Aggregate {
+		return p.born.Add(e.put) // nothing can join it
+	}
+	return p.born.Add(e.put + max(0, p.cfg.Linger))
+}
+
 // tidy drops the chains in front that were given up, so that a lane that cannot send does not gather them.
 func (p *Producer) tidy(l *lane) {
 	for l.waiting() > 0 {
 		c := l.first()
-		if c.trim(); c.entries.len() > 0 {
+		if c.trim(); c.n > 0 {
 			return
 		}
 		p.makeReady(l.pop(), false)
@@ -211,7 +217,11 @@ func (p *Producer) ripe(l *lane, now time.Time) bool {
 
 // fill makes a request of what may be sent now, the lanes by turns; nil if all of it was given up meanwhile.
 func (p *Producer) fill(now time.Time) *flight {
-	f := &flight{began: now}
+	units := min(p.fresh, p.cfg.MaxBatchRecords)
+	if p.cfg.Order == OrderStrict || p.cfg.Aggregate {
+		units = 1 // or more, we shall see
+	}
+	f := newFlight(now, units)
 	for range len(p.turns) {
 		if f.full(&p.cfg) {
 			break
@@ -229,8 +239,7 @@ func (p *Producer) fill(now time.Time) *flight {
 	for _, u := range f.units {
 		for _, e := range u.entries {
 			e.state = flying
-			e.attempts++
-			if e.attempts > 1 {
+			if e.attempts++; e.attempts > 1 {
 				p.stats.Retried++
 			}
 		}
@@ -257,7 +266,7 @@ func (p *Producer) take(l *lane, f *flight, now time.Time) {
 		f.units = append(f.units, u)
 		f.bytes += u.size
 		if l.waiting() > 0 {
-			l.due = now // what is left has waited long enough
+			l.due, l.late = now, true // what is left has waited long enough
 		}
 	}
 }
@@ -269,7 +278,7 @@ func (p *Producer) cut(u *unit, room int) *unit {
 	for l.waiting() > 0 {
 		c := l.first()
 		c.trim()
-		if c.entries.len() == 0 || p.laneOf(c.entries.first().hash) != l { // it was given up, or the next goes elsewhere
+		if c.n == 0 || p.laneOf(c.front()) != l { // it was given up, or the next goes elsewhere
 			p.makeReady(l.pop(), false)
 			continue
 		}
@@ -291,15 +300,15 @@ func (p *Producer) cut(u *unit, room int) *unit {
 // any.
 func (p *Producer) load(u *unit, c *chain, room int) bool {
 	n := 0
-	for i := range c.entries.len() {
-		e := c.entries.at(i)
-		if e.state == finished { // it was given up while it waited behind others
+	at := 0
+	for e := c.first; e != nil; e = e.behind {
+		if at++; e.state == givenUp { // while it waited behind others
 			continue
 		}
 		if n > 0 && p.laneOf(e.hash) != u.lane || !u.add(e, room, &p.cfg) {
 			break
 		}
-		if n = i + 1; !p.cfg.Aggregate {
+		if n = at; !p.cfg.Aggregate {
 			break
 		}
 	}
@@ -307,6 +316,5 @@ func (p *Producer) load(u *unit, c *chain, room int) bool {
 		return false
 	}
 	c.flying = n
-	u.chains = append(u.chains, c)
 	return true
 }

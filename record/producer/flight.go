@@ -24,13 +24,18 @@ type flight struct {
 	memory  []unit
 }
 
+// newFlight is an empty flight with room for some units.
+func newFlight(now time.Time, units int) *flight {
+	return &flight{began: now, units: make([]*unit, 0, units), memory: make([]unit, units)}
+}
+
 // unit is an empty unit for a lane. It is taken once f.memory moves on.
 func (f *flight) unit(l *lane) *unit {
 	if len(f.memory) == 0 {
 		f.memory = make([]unit, min(maxBatchRecords, max(4, 2*len(f.units))))
 	}
 	u := &f.memory[0]
-	u.lane, u.entries, u.chains = l, u.one[:0], u.own[:0]
+	u.lane, u.entries = l, u.one[:0]
 	return u
 }
 
@@ -45,15 +50,13 @@ func (f *flight) full(c *Config) bool {
 // A unit is one record of the stream: a record that was put, or an aggregate of several.
 type unit struct {
 	lane      *lane
-	entries   []*entry
-	chains    []*chain          // of the entries
+	entries   []*entry          // those of a chain one after the other
 	aggregate *record.Aggregate // of the entries, nil while it is one alone
 	size      int               // data and partition key
 
 	outcome
 
-	one [1]*entry // the memory of entries and chains as long as that is enough
-	own [1]*chain
+	one [1]*entry // the memory of entries as long as that is enough
 }
 
 // An outcome is what an attempt at a unit has come to.
@@ -68,7 +71,7 @@ type outcome struct {
 // add puts e into the unit unless that would make it too large.
 func (u *unit) add(e *entry, room int, c *Config) bool {
 	if len(u.entries) == 0 {
-		if u.size = e.size; u.size > room {
+		if u.size = int(e.size); u.size > room {
 			return false
 		}
 		u.entries = append(u.entries, e)
@@ -81,13 +84,15 @@ func (u *unit) add(e *entry, room int, c *Config) bool {
 	a := u.aggregate
 	if a == nil {
 		a = new(record.Aggregate)
-		a.Add(&u.entries[0].r)
+		first := u.entries[0].record()
+		a.Add(&first)
 	}
-	size := a.SizeWith(&e.r) + len(u.entries[0].r.PartitionKey)
+	r := e.record()
+	size := a.SizeWith(&r) + len(u.entries[0].key)
 	if size > room {
 		return false
 	}
-	a.Add(&e.r)
+	a.Add(&r)
 	u.aggregate, u.size = a, size
 	u.entries = append(u.entries, e)
 	return true
@@ -95,18 +100,18 @@ func (u *unit) add(e *entry, room int, c *Config) bool {
 
 // content is the data, partition key and explicit hash key of the unit.
 func (u *unit) content() (data []byte, key, hash *string) {
-	r := &u.entries[0].r
+	e := u.entries[0]
 	if u.aggregate != nil {
-		text := u.entries[0].hash.String()
-		return u.aggregate.Encode(), &r.PartitionKey, &text
+		text := e.hash.String()
+		return u.aggregate.Encode(), &e.key, &text
 	}
-	if r.ExplicitHashKey != "" {
-		hash = &r.ExplicitHashKey
+	if e.explicit != "" {
+		hash = &e.explicit
 	}
-	if r.Data == nil {
-		return []byte{}, &r.PartitionKey, hash // which the SDK wants
+	if e.data == nil {
+		return []byte{}, &e.key, hash // which the SDK wants
 	}
-	return r.Data, &r.PartitionKey, hash
+	return e.data, &e.key, hash
 }
 
 // fly makes the request and takes in its answers.
@@ -216,29 +221,34 @@ func (p *Producer) settle(f *flight) {
 	for _, u := range f.units {
 		again := u.err != nil || u.astray
 		for i, e := range u.entries {
-			e.unknown = e.unknown || u.unknown
+			if u.unknown {
+				e.unknown = true
+			}
 			if again {
 				p.retry(e, &u.outcome, now)
-				continue
+			} else {
+				e.state = acknowledged
+				p.stats.Put++
+				p.answers = append(p.answers, answer{e, u, i})
 			}
-			e.ack = Ack{
-				Shard: u.shard, SequenceNumber: record.SequenceNumber(u.sequence), SubSequenceNumber: uint64(i),
-				Aggregated: u.aggregate != nil, Attempts: e.attempts,
+			if c := e.chain; i == len(u.entries)-1 || u.entries[i+1].chain != c {
+				p.land(c, again)
 			}
-			p.stats.Put++
-			p.answer(e)
-		}
-		for _, c := range u.chains {
-			if !again {
-				for range c.flying {
-					c.pop()
-				}
-			}
-			c.flying = 0
-			p.makeReady(c, again)
 		}
 	}
+	poke(p.answered)
 	poke(p.wake)
+}
+
+// land takes from a chain what was acknowledged and lets the rest go on.
+func (p *Producer) land(c *chain, again bool) {
+	if !again {
+		for range c.flying {
+			c.pop()
+		}
+	}
+	c.flying = 0
+	p.makeReady(c, again)
 }
 
 // settleLanes lets lanes rest that refused records, and counts.
@@ -246,11 +256,13 @@ func (p *Producer) settleLanes(f *flight) {
 	type tally struct{ taken, refused, throttled int }
 	tallies := map[*lane]*tally{}
 	unanswered := false
-	for _, u := range f.units {
-		t := tallies[u.lane]
-		if t == nil {
-			t = new(tally)
-			tallies[u.lane] = t
+	var t *tally
+	for i, u := range f.units {
+		if i == 0 || u.lane != f.units[i-1].lane { // most lie beside others of their lane
+			if t = tallies[u.lane]; t == nil {
+				t = new(tally)
+				tallies[u.lane] = t
+			}
 		}
 		switch {
 		case u.throttled:
@@ -283,17 +295,18 @@ func (p *Producer) settleLanes(f *flight) {
 
 // retry queues a record again, unless its time is over or the service would say the same again.
 func (p *Producer) retry(e *entry, o *outcome, now time.Time) {
-	if e.last = o.err; o.astray {
-		e.last, e.unknown = errAstray, true
+	t := e.troubled()
+	if t.last = o.err; o.astray {
+		t.last, e.unknown = errAstray, true
 	}
 	switch {
 	case p.given != nil:
 		p.fail(e, p.given)
-	case e.cancelled != nil:
-		p.fail(e, e.cancelled)
+	case t.cancelled != nil:
+		p.fail(e, t.cancelled)
 	case lasting(o.err):
 		p.fail(e, o.err)
-	case !e.put.Add(p.cfg.Deadline).After(now):
+	case !p.born.Add(e.put + p.cfg.Deadline).After(now):
 		p.fail(e, ErrExpired)
 	default:
 		e.state = queued

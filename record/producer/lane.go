@@ -21,6 +21,7 @@ type lane struct {
 	ready fifo[*chain] // chains with nothing under way
 	bytes int          // of both
 	due   time.Time    // when something has to be sent; meaningless while nothing waits
+	late  bool         // due has passed
 	turn  bool         // it is in the producer's list of lanes that wait
 
 	chain  *chain // strict order: the only one
@@ -34,10 +35,16 @@ type lane struct {
 
 func (l *lane) waiting() int { return l.again.len() + l.ready.len() }
 
-func (l *lane) push(c *chain, again bool, due time.Time) {
-	if l.waiting() == 0 || due.Before(l.due) {
+// hasten notes that what is about to wait has to be sent at due.
+func (l *lane) hasten(due time.Time) {
+	if l.waiting() == 0 {
+		l.due, l.late = due, false
+	} else if due.Before(l.due) {
 		l.due = due
 	}
+}
+
+func (l *lane) push(c *chain, again bool) {
 	if again {
 		l.again.push(c)
 	} else {

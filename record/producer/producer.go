@@ -75,6 +75,7 @@ type Producer struct {
 	cfg       Config
 	api       *kinesis.Client
 	clock     clock.Clock
+	born      time.Time
 	name, arn *string // of the stream; one is nil
 
 	life    context.Context // requests run under it; ends when Close gives up, or is done
@@ -93,7 +94,7 @@ type Producer struct {
 	gone     int   // records that Close gave up
 	backlog  backlog
 	room     room
-	answers  []*entry          // finished, to be handed on
+	answers  []answer          // to be handed on
 	chains   map[string]*chain // per key order: by partition key
 	shards   *shardMap         // nil until the stream's shards were listed
 	next     *shardMap         // strict order: takes over once nothing is in flight
@@ -123,7 +124,7 @@ func New(api *kinesis.Client, cfg Config) (*Producer, error) {
 		return nil, errors.New("producer: no Kinesis client given")
 	}
 	p := &Producer{
-		cfg: cfg, clock: cfg.Clock,
+		cfg: cfg, clock: cfg.Clock, born: cfg.Clock.Now(),
 		api: kinesis.New(api.Options(), func(o *kinesis.Options) {
 			o.Retryer, o.HTTPClient = aws.NopRetryer{}, plainbody.Wrap(o.HTTPClient)
 			if !cfg.SDKCodec {
@@ -192,26 +193,66 @@ func (p *Producer) put(ctx context.Context, r record.Record, done func(Ack, erro
 	if err := check(&r); err != nil {
 		return nil, fmt.Errorf("put record: %w", err)
 	}
-	e := &entry{
-		r:    record.Record{PartitionKey: r.PartitionKey, ExplicitHashKey: r.ExplicitHashKey, Data: r.Data},
-		hash: r.HashKey(), size: r.Size(), cost: int64(r.Size() + len(r.ExplicitHashKey) + entryOverhead), done: done,
-	}
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("put record: %w", context.Cause(ctx))
 	}
-	if err := p.admit(ctx, e.cost); err != nil {
+	e := &entry{key: r.PartitionKey, explicit: r.ExplicitHashKey, data: r.Data, size: int32(r.Size()), done: done}
+	taken, err := p.enter(e)
+	if !taken && err == nil {
+		e.hash = r.HashKey() // outside of the lock, for it takes some time
+		if err = p.admit(ctx, e.cost()); err == nil {
+			err = p.queue(e)
+		}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("put record: %w", err)
+	}
+	return e, nil
+}
+
+// enter queues e if there is room for it and the records before it tell its hash key.
+func (p *Producer) enter(e *entry) (taken bool, err error) {
+	if e.explicit != "" || p.cfg.Order != OrderPerKey {
+		return false, nil
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		p.room.give(e.cost)
-		return nil, fmt.Errorf("put record: %w", ErrClosed)
+	c := p.chains[e.key]
+	if c == nil {
+		return false, nil
 	}
-	e.put = p.clock.Now()
+	var ok bool
+	if e.hash, ok = c.hashOfKey(); !ok {
+		return false, nil
+	}
+	if p.closed {
+		return false, ErrClosed
+	}
+	if len(p.room.waiters) > 0 || !p.room.fits(e.cost()) {
+		return false, nil
+	}
+	p.room.take(e.cost())
+	p.add(e, c)
+	return true, nil
+}
+
+// queue puts e, for which there is room, at its place.
+func (p *Producer) queue(e *entry) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		p.room.give(e.cost())
+		return ErrClosed
+	}
+	p.add(e, p.chainOf(e))
+	return nil
+}
+
+// add puts e at the end of its chain.
+func (p *Producer) add(e *entry, c *chain) {
+	e.put = p.clock.Since(p.born)
 	p.backlog.add(e)
-	p.enqueue(e)
-	return e, nil
+	p.enqueue(e, c)
 }
 
 // admit takes room in the buffer, and waits for it.
@@ -241,8 +282,10 @@ func (p *Producer) admit(ctx context.Context, cost int64) error {
 
 // check says what is wrong with a record that the service would refuse whatever the stream.
 func check(r *record.Record) error {
-	if n := utf8.RuneCountInString(r.PartitionKey); n < 1 || n > 256 {
-		return fmt.Errorf("PartitionKey has %d characters; want 1 to 256", n)
+	if n := len(r.PartitionKey); n < 1 || n > 256 { // bytes, as many as characters or more
+		if n = utf8.RuneCountInString(r.PartitionKey); n < 1 || n > 256 {
+			return fmt.Errorf("PartitionKey has %d characters; want 1 to 256", n)
+		}
 	}
 	if !utf8.ValidString(r.PartitionKey) {
 		return errors.New("PartitionKey is not valid UTF-8")
@@ -263,14 +306,14 @@ func (p *Producer) cancel(e *entry, cause error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch e.state {
-	case finished:
+	case acknowledged, givenUp:
 		return nil
 	case flying:
-		e.cancelled, e.unknown = cause, true
+		e.troubled().cancelled, e.unknown = cause, true
 		return e.failure(cause)
 	default:
 		p.fail(e, cause)
-		return e.err
+		return e.trouble.err
 	}
 }
 
@@ -356,24 +399,43 @@ func (p *Producer) fail(e *entry, why error) {
 	if p.given != nil {
 		p.gone++
 	}
-	e.err = e.failure(why)
+	e.troubled().err = e.failure(why)
 	if e.state == queued {
-		e.r.Data = nil // it may stay in its chain for a while
+		e.data = nil // it may stay in its chain for a while
+	}
+	e.state = givenUp
+	if e.chain != nil {
+		e.chain.dead++
 	}
 	p.stats.Failed++
-	p.answer(e)
+	p.answers = append(p.answers, answer{entry: e})
+	poke(p.answered)
 }
 
-// answer hands a finished record to deliver.
-func (p *Producer) answer(e *entry) {
-	e.state = finished
-	p.answers = append(p.answers, e)
-	poke(p.answered)
+// An answer is for deliver to hand on.
+type answer struct {
+	*entry
+	unit *unit // that was acknowledged; nil if the record was given up
+	sub  int   // which of the unit's records it is
+}
+
+// give calls done.
+func (a *answer) give() {
+	switch {
+	case a.done == nil:
+	case a.unit == nil:
+		a.done(Ack{}, a.trouble.err)
+	default:
+		a.done(Ack{
+			Shard: a.unit.shard, SequenceNumber: record.SequenceNumber(a.unit.sequence), SubSequenceNumber: uint64(a.sub),
+			Aggregated: a.unit.aggregate != nil, Attempts: int(a.attempts),
+		}, nil)
+	}
 }
 
 // deliver hands answers on, and gives back the room of their records.
 func (p *Producer) deliver() {
-	var batch []*entry
+	var batch []answer
 	for {
 		p.mu.Lock()
 		batch, p.answers = p.answers, batch[:0]
@@ -386,15 +448,13 @@ func (p *Producer) deliver() {
 				return
 			}
 		}
-		for _, e := range batch {
-			if e.done != nil {
-				e.done(e.ack, e.err)
-			}
+		for i := range batch {
+			batch[i].give()
 		}
 		p.mu.Lock()
-		for _, e := range batch {
-			p.backlog.remove(e)
-			p.room.give(e.cost)
+		for _, a := range batch {
+			p.backlog.remove(a.entry)
+			p.room.give(a.cost())
 		}
 		p.mu.Unlock()
 		clear(batch)
@@ -413,7 +473,7 @@ func poke(c chan struct{}) {
 func (p *Producer) expire(now time.Time) (next time.Time) {
 	for e := p.backlog.unexpired; e != nil; e = e.newer {
 		p.backlog.unexpired = e
-		if due := e.put.Add(p.cfg.Deadline); due.After(now) {
+		if due := p.born.Add(e.put + p.cfg.Deadline); due.After(now) {
 			return due
 		}
 		if e.state == queued {

@@ -12,37 +12,60 @@ import (
 type entryState uint8
 
 const (
-	queued   entryState = iota // it waits in its chain
-	flying                     // it is in a request
-	finished                   // acknowledged or given up; its answer is handed on, or about to be
+	queued       entryState = iota // it waits in its chain
+	flying                         // it is in a request
+	acknowledged                   // its answer is handed on, or about to be
+	givenUp                        // the same
 )
 
-// An entry is one record that was put. After it is queued the producer's lock guards it, but for r, which stays.
+// An entry is one record that was put. After it is queued the producer's lock guards it, but for key, explicit and, once
+// it is flying, data, which stay. Tens of thousands may wait at a time: it is kept small, and what asks little of it is
+// kept out of it, because each look at one that has waited is a miss of the processor's caches.
 type entry struct {
-	r      record.Record // PartitionKey, ExplicitHashKey and Data
-	hash   record.HashKey
-	size   int   // data and partition key
-	cost   int64 // bytes that it counts for in the buffer
-	put    time.Time
-	number uint64 // in the order of Puts
-	done   func(Ack, error)
+	key, explicit string // partition key, explicit hash key
+	data          []byte
+	hash          record.HashKey
+	done          func(Ack, error)
+	put           time.Duration // since the producer was made
+	number        uint64        // in the order of Puts
+	size          int32         // data and partition key
+	attempts      int32
+	state         entryState
+	unknown       bool     // an attempt had no answer: the record may be in the stream
+	trouble       *trouble // nil while nothing went wrong
 
-	state     entryState
-	attempts  int
-	last      error // of the last attempt
-	unknown   bool  // an attempt had no answer: the record may be in the stream
-	cancelled error // why there is to be no further attempt
-	ack       Ack
-	err       error
-
+	chain        *chain // that it is in, nil once it has left that
+	behind       *entry // it in the chain
 	older, newer *entry // neighbours in the backlog
+}
+
+// A trouble is what went wrong with an entry.
+type trouble struct {
+	last      error // of the last attempt
+	cancelled error // why there is to be no further attempt
+	err       error // of the record, once it is given up
+}
+
+func (e *entry) troubled() *trouble {
+	if e.trouble == nil {
+		e.trouble = new(trouble)
+	}
+	return e.trouble
+}
+
+// cost is how many bytes a record counts for in the buffer.
+func (e *entry) cost() int64 { return int64(e.size) + int64(len(e.explicit)) + entryOverhead }
+
+// record is what goes into an aggregate.
+func (e *entry) record() record.Record {
+	return record.Record{PartitionKey: e.key, ExplicitHashKey: e.explicit, Data: e.data}
 }
 
 // failure is the error of a record that is given up.
 func (e *entry) failure(why error) error {
 	err := fmt.Errorf("put record: given up after %d attempts: %w", e.attempts, why)
-	if e.last != nil && !errors.Is(why, e.last) {
-		err = fmt.Errorf("%w: %w", err, e.last)
+	if t := e.trouble; t != nil && t.last != nil && !errors.Is(why, t.last) {
+		err = fmt.Errorf("%w: %w", err, t.last)
 	}
 	if e.unknown {
 		err = fmt.Errorf("%w (%w)", err, ErrUnknown)
@@ -109,10 +132,9 @@ type fifo[T any] struct {
 	head  int
 }
 
-func (q *fifo[T]) len() int   { return len(q.items) - q.head }
-func (q *fifo[T]) first() T   { return q.items[q.head] }
-func (q *fifo[T]) at(i int) T { return q.items[q.head+i] }
-func (q *fifo[T]) push(v T)   { q.items = append(q.items, v) }
+func (q *fifo[T]) len() int { return len(q.items) - q.head }
+func (q *fifo[T]) first() T { return q.items[q.head] }
+func (q *fifo[T]) push(v T) { q.items = append(q.items, v) }
 func (q *fifo[T]) pop() T {
 	var none T
 	v := q.items[q.head]
@@ -132,32 +154,60 @@ func (q *fifo[T]) pop() T {
 // A chain is records that must go one after the other: those of a key, of a shard, or a single one, by the Order. Its
 // first records may be in a request; the others then wait until that has its answers.
 type chain struct {
-	key     string
-	entries fifo[*entry]
-	flying  int   // how many of the first are in a request
-	bytes   int   // of all entries
-	lane    *lane // where it waits for its turn, nil if it does not
-	counted int   // what it counts for in lane.bytes
+	key         string
+	first, last *entry
+	n           int   // how many there are
+	flying      int   // how many of the first are in a request
+	dead        int   // how many were given up
+	bytes       int   // of all
+	lane        *lane // where it waits for its turn, nil if it does not
+	counted     int   // what it counts for in lane.bytes
 
-	one [1]*entry // the memory of entries as long as that is enough
-}
-
-func newChain(key string) *chain {
-	c := &chain{key: key}
-	c.entries.items = c.one[:0]
-	return c
+	hash   record.HashKey // of the first, unless they differ
+	differ bool
 }
 
 func (c *chain) push(e *entry) {
-	c.entries.push(e)
-	c.bytes += e.size
+	if c.n == 0 {
+		c.first, c.hash, c.differ = e, e.hash, false
+	} else {
+		c.last.behind = e
+		c.differ = c.differ || e.hash != c.hash
+	}
+	c.last, e.behind, e.chain = e, nil, c
+	c.n++
+	c.bytes += int(e.size)
 }
 
-func (c *chain) pop() { c.bytes -= c.entries.pop().size }
+func (c *chain) pop() {
+	e := c.first
+	if e.state == givenUp {
+		c.dead--
+	}
+	c.first, e.behind, e.chain = e.behind, nil, nil
+	c.n--
+	c.bytes -= int(e.size)
+}
 
 // trim drops the first entries that were given up. None may be flying.
 func (c *chain) trim() {
-	for c.entries.len() > 0 && c.entries.first().state == finished {
+	for c.dead > 0 && c.first.state == givenUp {
 		c.pop()
 	}
+}
+
+// front is the hash key of the first entry.
+func (c *chain) front() record.HashKey {
+	if c.differ {
+		return c.first.hash
+	}
+	return c.hash
+}
+
+// hashOfKey is the hash of the chain's key, if a record in it tells that.
+func (c *chain) hashOfKey() (h record.HashKey, ok bool) {
+	if c.n == 0 || c.last.explicit != "" {
+		return h, false
+	}
+	return c.last.hash, true
 }

@@ -17,11 +17,12 @@ import (
 type shardMap struct {
 	open []record.Shard                 // in the order of their ranges, which cover the whole space
 	keys map[string]record.HashKeyRange // of all shards, closed ones too
+	ends []record.HashKey               // of the ranges in open
 }
 
 // find is the index in open of the shard that h lies in.
 func (m *shardMap) find(h record.HashKey) int {
-	i, _ := slices.BinarySearchFunc(m.open, h, func(s record.Shard, h record.HashKey) int { return s.Range.End.Compare(h) })
+	i, _ := slices.BinarySearchFunc(m.ends, h, record.HashKey.Compare)
 	return i
 }
 
@@ -53,6 +54,9 @@ func newShardMap(shards []types.Shard) (*shardMap, error) {
 		}
 	}
 	slices.SortFunc(m.open, func(a, b record.Shard) int { return a.Range.Start.Compare(b.Range.Start) })
+	for i := range m.open {
+		m.ends = append(m.ends, m.open[i].Range.End)
+	}
 	next := record.HashKey{}
 	for i, s := range m.open {
 		if s.Range.Start != next || s.Range.End.Compare(s.Range.Start) < 0 {
@@ -189,7 +193,7 @@ func (p *Producer) adopt(m *shardMap) {
 	if p.cfg.Order == OrderStrict { // nothing is in flight: all anew, in the order of the Puts
 		for e := p.backlog.oldest; e != nil; e = e.newer {
 			if e.state == queued {
-				p.enqueue(e)
+				p.enqueue(e, p.chainOf(e))
 			}
 		}
 		return
