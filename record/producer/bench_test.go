@@ -42,18 +42,15 @@ func BenchmarkBook(b *testing.B) {
 
 // flyAll takes everything that waits through requests that all succeed.
 func (p *Producer) flyAll() {
-	for {
-		p.mu.Lock()
-		f, _ := p.compose(time.Now())
-		p.mu.Unlock()
-		if f == nil {
-			return
-		}
+	p.mu.Lock()
+	f, _ := p.compose(time.Now())
+	p.mu.Unlock()
+	for f != nil {
 		for _, u := range f.units {
 			u.content()
 			u.outcome = outcome{shard: u.lane.shard, sequence: "1"}
 		}
-		p.settle(f)
+		f = p.settle(f)
 		p.mu.Lock()
 		for _, a := range p.answers {
 			p.backlog.remove(a.entry)

@@ -6,7 +6,8 @@ import (
 	"github.com/shoal-stream/shoal/record"
 )
 
-// dispatch makes requests of what waits, whenever there is enough of it, it has waited long enough, or a Flush asks.
+// dispatch makes requests of what waits, whenever there is enough of it, it has waited long enough, or a Flush asks. So
+// does settle, for the goroutine of a request that was answered.
 func (p *Producer) dispatch() {
 	for {
 		p.mu.Lock()

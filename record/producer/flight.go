@@ -114,8 +114,17 @@ func (u *unit) content() (data []byte, key, hash *string) {
 	return e.data, &e.key, hash
 }
 
-// fly makes the request and takes in its answers.
+// fly carries a flight out, and then others as long as there are: each takes the place of the one before at once, and its
+// goroutine's stack has grown.
 func (p *Producer) fly(f *flight) {
+	for f != nil {
+		p.request(f)
+		f = p.settle(f)
+	}
+}
+
+// request makes the request and takes in its answers.
+func (p *Producer) request(f *flight) {
 	if p.cfg.Order == OrderStrict {
 		p.putRecord(f.units[0])
 	} else {
@@ -127,7 +136,6 @@ func (p *Producer) fly(f *flight) {
 			u.astray = p.astray(u)
 		}
 	}
-	p.settle(f)
 }
 
 // astray reports whether an aggregate that was taken by another shard than was expected has records that do not belong
@@ -211,8 +219,9 @@ func (p *Producer) putTogether(units []*unit) error {
 	return nil
 }
 
-// settle hands on what was acknowledged or has to be given up, and puts the rest back.
-func (p *Producer) settle(f *flight) {
+// settle hands on what was acknowledged or has to be given up, puts the rest back, and returns the next flight if it is
+// time for one.
+func (p *Producer) settle(f *flight) (next *flight) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stats.InFlight--
@@ -237,7 +246,11 @@ func (p *Producer) settle(f *flight) {
 		}
 	}
 	poke(p.answered)
-	poke(p.wake)
+	p.expire(now)
+	if next, _ = p.compose(now); next == nil || p.stats.InFlight < p.cfg.MaxInFlight {
+		poke(p.wake) // dispatch looks for more, or for when that is
+	}
+	return next
 }
 
 // land takes from a chain what was acknowledged and lets the rest go on.

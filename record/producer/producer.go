@@ -158,7 +158,7 @@ func (p *Producer) Put(ctx context.Context, r record.Record) (Ack, error) {
 		err error
 	}
 	answered := make(chan answer, 1)
-	e, err := p.put(ctx, r, func(ack Ack, err error) { answered <- answer{ack, err} })
+	e, err := p.put(ctx, &r, func(ack Ack, err error) { answered <- answer{ack, err} })
 	if err != nil {
 		return Ack{}, err
 	}
@@ -182,15 +182,15 @@ func (p *Producer) Put(ctx context.Context, r record.Record) (Ack, error) {
 // producer, for the records of a key in the order of their Puts. It must be quick, and must not call Put, PutAsync, Flush
 // or Close, which might wait for it.
 func (p *Producer) PutAsync(ctx context.Context, r record.Record, done func(Ack, error)) error {
-	_, err := p.put(ctx, r, done)
+	_, err := p.put(ctx, &r, done)
 	return err
 }
 
 // entryOverhead is what a record costs in memory besides its bytes.
 const entryOverhead = 256
 
-func (p *Producer) put(ctx context.Context, r record.Record, done func(Ack, error)) (*entry, error) {
-	if err := check(&r); err != nil {
+func (p *Producer) put(ctx context.Context, r *record.Record, done func(Ack, error)) (*entry, error) {
+	if err := check(r); err != nil {
 		return nil, fmt.Errorf("put record: %w", err)
 	}
 	if ctx.Err() != nil {
