@@ -76,8 +76,8 @@ type Config struct {
 	RequestTimeout time.Duration
 
 	// RateLimit paces what is sent to each shard, as a share of what a shard takes: 1,000 records and 1 MiB a second. It
-	// falls while a shard refuses records and recovers within seconds. Default 1; below that if other producers write
-	// too; negative does not pace at all, and shards still rest after they refused records.
+	// falls while a shard refuses records and is back within 10 s of the last refusal. Default 1; below that if other
+	// producers write too; negative does not pace at all, and shards still rest after they refused records.
 	RateLimit float64
 
 	// Aggregate, if set, packs small records of a shard into one as the Kinesis Producer Library does. Consumers must open

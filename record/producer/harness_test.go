@@ -167,8 +167,15 @@ func (c *call) refuse(code string) (*http.Response, error) {
 	return c.answer(400, fmt.Sprintf(`{"__type":%q,"message":"no"}`, code))
 }
 
+const throttling = "ProvisionedThroughputExceededException"
+
 // partly lets some records of a PutRecords through and answers for the others that they failed.
 func (c *call) partly(fails func(i int) bool) (*http.Response, error) {
+	return c.partlyFor("InternalFailure", fails)
+}
+
+// partlyFor is partly with the code of the failures.
+func (c *call) partlyFor(code string, fails func(i int) bool) (*http.Response, error) {
 	var in map[string]json.RawMessage
 	var records, pass []json.RawMessage
 	if err := errors.Join(json.Unmarshal(c.body, &in), json.Unmarshal(in["Records"], &records)); err != nil {
@@ -178,7 +185,7 @@ func (c *call) partly(fails func(i int) bool) (*http.Response, error) {
 	var at []int
 	for i, r := range records {
 		if fails(i) {
-			results[i] = json.RawMessage(`{"ErrorCode":"InternalFailure","ErrorMessage":"Internal Service Failure."}`)
+			results[i] = json.RawMessage(fmt.Sprintf(`{"ErrorCode":%q,"ErrorMessage":"Internal Service Failure."}`, code))
 			continue
 		}
 		pass, at = append(pass, r), append(at, i)
