@@ -31,9 +31,10 @@ var programs = map[string]func(context.Context, job.Job) (job.Figures, error){
 	"raw":   consumeRaw,
 	"shoal": consumeShoal,
 
-	"floor":   latency(openFloor),
-	"fanout":  latency(openWorker("fanout")),
-	"polling": latency(openWorker("")),
+	"floor":          latency(openFloor),
+	"fanout":         latency(openWorker("fanout", putRecord)),
+	"polling":        latency(openWorker("", putRecord)),
+	"fanout-sdk-put": latency(openWorker("fanout", putBySDK)),
 
 	"put-hand":       putByHand(),
 	"put-hand-cbor":  putByHand(kinesiscbor.Enable),

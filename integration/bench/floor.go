@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 
@@ -15,7 +16,7 @@ import (
 const recordSize = 100 // bytes of those whose latency is measured
 
 // openFloor has a server that writes what is posted to it into one stream, and nothing more.
-func openFloor(ctx context.Context, _ job.Job, arrive func([]byte)) (func(context.Context, []byte) error, func() error, error) {
+func openFloor(ctx context.Context, _ job.Job, arrive func([]byte)) (put, func() error, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, nil, err
@@ -74,20 +75,7 @@ func openFloor(ctx context.Context, _ job.Job, arrive func([]byte)) (func(contex
 		}
 	}()
 	client := overHTTP2()
-	put := func(ctx context.Context, data []byte) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(data))
-		if err != nil {
-			return err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return err
-		}
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("put: %s", resp.Status)
-		}
-		return resp.Body.Close()
-	}
+	put := func(ctx context.Context, data []byte) error { return post(ctx, client, url, nil, data) }
 	return put, func() error {
 		_ = stream.Body.Close()
 		<-read
@@ -95,6 +83,24 @@ func openFloor(ctx context.Context, _ job.Job, arrive func([]byte)) (func(contex
 		<-served
 		return err
 	}, nil
+}
+
+// post makes one request, which must succeed.
+func post(ctx context.Context, client *http.Client, url string, header http.Header, body []byte) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	maps.Copy(req.Header, header)
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("put: %s", resp.Status)
+	}
+	return errors.Join(err, resp.Body.Close())
 }
 
 // overHTTP2 is a client that speaks HTTP/2 in plain text only.

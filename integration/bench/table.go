@@ -92,11 +92,12 @@ var scenarios = []scenario{
 		name: "latency", title: "From the put to the processor: 1,000 records/s of 100 bytes",
 		full:       job.Job{Shards: 1, Rate: 1000, Window: 6 * time.Second},
 		smoke:      job.Job{Shards: 1, Rate: 1000, Window: 2 * time.Second},
-		contenders: []string{"floor", "fanout", "polling"},
+		contenders: []string{"floor", "fanout", "polling", "fanout-sdk-put"},
 		shown:      []string{"p50_ms", "p99_ms"},
 		ratios: []ratio{
 			{name: "fanout_p99_over_floor_ms", figure: "p99_ms", of: "fanout", minus: "floor", most: 3},
 			{name: "fanout_p50_over_floor_ms", figure: "p50_ms", of: "fanout", minus: "floor"},
+			{name: "fanout_sdk_put_p99_over_floor_ms", figure: "p99_ms", of: "fanout-sdk-put", minus: "floor"},
 			{name: "polling_fanout_p50", figure: "p50_ms", of: "polling", over: "fanout"},
 			{name: "polling_fanout_p99", figure: "p99_ms", of: "polling", over: "fanout"},
 		},
