@@ -34,9 +34,8 @@ type KeeperConfig struct {
 // concurrent use with it and each other.
 type Keeper struct {
 	cfg   KeeperConfig
-	name  string        // the row's key
-	first int64         // counter with which the tenure began
-	ended chan struct{} // closed at the end, after ending was set
+	name  string // the row's key
+	first int64  // counter with which the tenure began
 
 	keeping keeping // only whoever makes the step has it, and without one whoever has mu
 
@@ -44,8 +43,9 @@ type Keeper struct {
 	row    Lease      // as last known
 	sent   time.Time  // when the last write that succeeded was sent
 	mark   record.Position
-	asked  bool  // somebody wants the lease
-	ending error // what Save and Release answer after the end
+	asked  bool          // somebody wants the lease
+	ending error         // what Save and Release answer after the end
+	ended  chan struct{} // closed at the end, after ending was set; made by the first request
 
 	ctx    context.Context
 	do     func(step func())
@@ -81,7 +81,6 @@ func NewKeeper(cfg KeeperConfig, held Lease, sent time.Time) *Keeper {
 		cfg:   cfg,
 		name:  held.Key,
 		first: held.Counter,
-		ended: make(chan struct{}),
 	}
 	k.adopt(held.Clone(), sent)
 	return k
@@ -178,6 +177,13 @@ func (k *Keeper) request(ctx context.Context, r *request) error {
 		return context.Cause(ctx)
 	}
 	k.mu.Lock()
+	if k.ended == nil {
+		k.ended = make(chan struct{})
+		if k.ending != nil {
+			close(k.ended)
+		}
+	}
+	ended := k.ended
 	k.queue = append(k.queue, r)
 	k.mu.Unlock()
 	k.wake()
@@ -189,7 +195,7 @@ func (k *Keeper) request(ctx context.Context, r *request) error {
 		k.queue = slices.DeleteFunc(k.queue, func(o *request) bool { return o == r }) // if nobody took it up
 		k.mu.Unlock()
 		return context.Cause(ctx)
-	case <-k.ended:
+	case <-ended:
 	}
 	select { // it is answered before the end
 	case err := <-r.answer:

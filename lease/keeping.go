@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -115,7 +116,9 @@ func (k *Keeper) proceed(f func() (over bool, err error)) {
 	if k.unhook != nil {
 		k.unhook()
 	}
-	close(k.ended)
+	if k.ended != nil {
+		close(k.ended)
+	}
 	k.mu.Unlock()
 	over(err)
 }
@@ -297,7 +300,7 @@ func (k *Keeper) applied(s *keeping, t try, row Lease) (over bool, err error) {
 			s.req = nil
 		}
 	}
-	*s = keeping{req: s.req, due: t.sent.Add(k.cfg.Duration / 3)}
+	*s = keeping{req: s.req, due: t.sent.Add(clock.Coarse(t.sent, k.cfg.Duration/3))}
 	if s.req != nil {
 		s.due = k.cfg.Clock.Now()
 	}

@@ -288,7 +288,7 @@ func (p *byKey) process(ctx context.Context, i *item) error {
 		}
 		return err
 	}
-	t.log.Error("record given to the dead-letter function", zap.Stringer("position", i.Position()), zap.Error(brief(err)))
+	t.log().Error("record given to the dead-letter function", zap.Stringer("position", i.Position()), zap.Error(brief(err)))
 	return nil
 }
 

@@ -113,7 +113,7 @@ func (s *session) bury(r record.Record, cause error) error {
 		t.fail(fmt.Errorf("dead letter: %w", err))
 		return err
 	}
-	t.log.Error("record given to the dead-letter function", zap.Stringer("position", r.Position()), zap.Error(brief(cause)))
+	t.log().Error("record given to the dead-letter function", zap.Stringer("position", r.Position()), zap.Error(brief(cause)))
 	s.last, s.progress = r.Position(), true
 	t.bury(r.Position())
 	return nil

@@ -20,6 +20,7 @@ type discovery struct {
 	robbed  map[string]losses    // of leases in this worker's name to a writer of the same name
 	still   map[string]sighting  // rows that another process of this name may keep
 	unheard map[string]time.Time // when a held key was first missed in the index
+	named   int                  // keys that the index named last
 }
 
 // A sighting is a row's counter and since when it has been that.
@@ -42,10 +43,15 @@ const twinLosses = 3
 // may rarely assign a lease anew to the worker that has it.
 const twinMemory = 3
 
-// discoverEvery is the time between two looks at the owner index.
-func (w *Worker) discoverEvery() time.Duration {
-	return max(min(w.cfg.LeaseDuration/20, 500*time.Millisecond), 50*time.Millisecond)
+// discoverEvery is the time between two looks at the owner index that names so many keys: half a second, and more where
+// thousands are named and a long lease leaves the time for it.
+func (w *Worker) discoverEvery(named int) time.Duration {
+	return max(min(w.cfg.LeaseDuration/20, max(500*time.Millisecond, rowPause(named))), 50*time.Millisecond)
 }
+
+// rowPause is how long so many rows are to be left alone after they were read, if time allows: they cost request units
+// and, where they are read, processor time.
+func rowPause(rows int) time.Duration { return time.Duration(rows) * time.Millisecond }
 
 func (w *Worker) discoverLoop(ctx context.Context) {
 	d := &discovery{w: w, robbed: map[string]losses{}, still: map[string]sighting{}, unheard: map[string]time.Time{}}
@@ -55,7 +61,7 @@ func (w *Worker) discoverLoop(ctx context.Context) {
 			w.await(ctx, changed)
 			continue
 		}
-		every := w.discoverEvery()
+		every := w.discoverEvery(d.named)
 		pause := every*3/4 + w.clock.Jitter(every/4)
 		if err := d.round(ctx); err != nil && ctx.Err() == nil {
 			failed++
@@ -76,6 +82,7 @@ func (d *discovery) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.named = len(keys)
 	named := make(map[string]bool, len(keys))
 	for _, key := range keys {
 		named[key] = true

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-stream/shoal/internal/clock"
 	"github.com/shoal-stream/shoal/internal/mutant"
 	"github.com/shoal-stream/shoal/record"
 )
@@ -95,9 +96,9 @@ func (f *fetcher) after(pause time.Duration) {
 	if f.s.ctx.Err() != nil {
 		return
 	}
-	clock := f.s.t.w.clock
-	if pause = max(pause, f.pacer.wait(clock.Now())); pause > 0 {
-		f.stop = clock.AfterFunc(pause, f.due)
+	now := f.s.t.w.clock.Now()
+	if pause = max(pause, f.pacer.wait(now)); pause > 0 {
+		f.stop = f.s.t.w.clock.AfterFunc(clock.Coarse(now, pause), f.due)
 		return
 	}
 	f.claim.make(f.expect)

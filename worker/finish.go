@@ -109,7 +109,7 @@ func (t *tenure) closeShard(children []record.Shard) error {
 		} else {
 			attempt = 1
 			if waits++; waits == 1 {
-				t.log.Info("end of shard waits for the lease of its child's other parent")
+				t.log().Info("end of shard waits for the lease of its child's other parent")
 			}
 		}
 		// The other parent may itself wait for its parents for long.

@@ -27,6 +27,7 @@ type leading struct {
 	skewed map[string]bool // members whose clocks were reported
 	limit  time.Duration   // for how long the next survey may take
 	cost   time.Duration   // what the last one took as far as the size of the table explains it
+	rows   int             // that it read
 }
 
 func (w *Worker) leadLoop(ctx context.Context) {
@@ -40,7 +41,7 @@ func (w *Worker) leadLoop(ctx context.Context) {
 			continue
 		}
 		suspect, err := l.round(ctx, leads)
-		pause := w.roundEvery(leads, suspect)
+		pause := l.every(leads, suspect)
 		if err != nil && ctx.Err() == nil {
 			failed++
 			w.trouble(fmt.Errorf("assign leases: %w", err))
@@ -53,19 +54,19 @@ func (w *Worker) leadLoop(ctx context.Context) {
 	}
 }
 
-// roundEvery is the time between two surveys: short while a lease looks abandoned, so that the failover that is stated
-// is kept.
-func (w *Worker) roundEvery(leads, suspect bool) time.Duration {
-	d := w.cfg.LeaseDuration
-	pause := min(d/10, time.Second)
+// every is the time between two surveys: short while a lease looks abandoned, so that the failover that is stated is
+// kept; longer where a table is large and a long lease leaves the time for it.
+func (l *leading) every(leads, suspect bool) time.Duration {
+	d, calm := l.w.cfg.LeaseDuration, max(time.Second, rowPause(l.rows))
+	pause := min(d/10, calm)
 	switch {
 	case suspect:
 		pause = min(d/40, 250*time.Millisecond)
 	case !leads:
-		pause = min(d/5, 2*time.Second)
+		pause = min(d/5, 2*calm)
 	}
 	pause = max(pause, 50*time.Millisecond)
-	return pause*3/4 + w.clock.Jitter(pause/4) // never in step with what troubles the table
+	return pause*3/4 + l.w.clock.Jitter(pause/4) // never in step with what troubles the table
 }
 
 // pauseFor waits for d, or until a poke or a change comes.
@@ -135,6 +136,9 @@ func (l *leading) survey(ctx context.Context) (rows []lease.Lease, members []lea
 		err = fmt.Errorf("%w: %w", errTake, err)
 	}
 	l.limit = min(l.limit, max(mostSurvey, w.cfg.LeaseDuration/3))
+	if err == nil {
+		l.rows = len(rows)
+	}
 	l.cost = min(took, time.Duration(len(rows))*rowCost)
 	return rows, members, damaged, err
 }

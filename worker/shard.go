@@ -53,7 +53,7 @@ func (s *Shard) Mark(p record.Position) {
 		return
 	}
 	if err := s.t.mark(p); err != nil {
-		s.t.log.Warn("mark ignored", zap.Error(err))
+		s.t.log().Warn("mark ignored", zap.Error(err))
 	}
 }
 

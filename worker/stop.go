@@ -69,7 +69,7 @@ func (w *Worker) giveBack() {
 			w.log.Warn("leases that came late are left to expire", zap.Error(brief(err)))
 			return
 		}
-		if !pending || w.clock.Sleep(ctx, w.discoverEvery()/2) != nil {
+		if !pending || w.clock.Sleep(ctx, w.discoverEvery(0)/2) != nil {
 			return
 		}
 	}

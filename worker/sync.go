@@ -16,8 +16,13 @@ import (
 )
 
 // syncEvery is the time between two comparisons of the stream's shards with the lease rows. It finds what the ends of
-// shards do not: new rows are normally made by the owner of the shard that ends.
-const syncEvery = 30 * time.Second
+// shards do not: new rows are normally made by the owner of the shard that ends. It reads all rows and lists all shards, so
+// that with thousands of rows it comes more rarely, up to syncRarely (as often as Java's
+// leasesRecoveryAuditorExecutionFrequencyMillis).
+const (
+	syncEvery  = 30 * time.Second
+	syncRarely = 2 * time.Minute
+)
 
 // What was read of the table grows old while a worker is cut off or its calls fail: rows that it found missing may have been
 // made since, been finished and deleted, and made once more they would bring back all records of their shards. So rows are
@@ -68,7 +73,9 @@ func (w *Worker) syncLoop(ctx context.Context) {
 			continue
 		}
 		pause := w.clock.Jitter(syncEvery)
-		if err := w.syncAll(ctx, former, finished); err != nil && ctx.Err() == nil {
+		rows, err := w.syncAll(ctx, former, finished)
+		pause = max(pause, min(10*rowPause(rows), syncRarely))
+		if err != nil && ctx.Err() == nil {
 			failed++
 			w.trouble(err)
 			pause = w.clock.Backoff(failed, 200*time.Millisecond, 5*time.Second)
@@ -79,12 +86,14 @@ func (w *Worker) syncLoop(ctx context.Context) {
 	}
 }
 
-func (w *Worker) syncAll(ctx context.Context, former formerStreams, finished settled) error {
+// syncAll syncs all streams. n is how many rows the table has.
+func (w *Worker) syncAll(ctx context.Context, former formerStreams, finished settled) (n int, err error) {
 	read := w.clock.Now()
 	rows, damaged, err := w.listLeases(ctx)
 	if err != nil {
-		return fmt.Errorf("sync shards: %w", err)
+		return 0, fmt.Errorf("sync shards: %w", err)
 	}
+	n = len(rows)
 	finished.look(rows, read)
 	var errs []error
 	for _, row := range former.expired(w, rows) {
@@ -95,17 +104,17 @@ func (w *Worker) syncAll(ctx context.Context, former formerStreams, finished set
 	if damaged != nil {
 		// Without all rows it cannot be told which are missing: shards whose only descendants are damaged would look as if
 		// they had been overlooked, and be processed again from their beginning.
-		return errors.Join(append(errs, fmt.Errorf("sync shards: no rows are made or deleted while some cannot be read: %w", damaged))...)
+		return n, errors.Join(append(errs, fmt.Errorf("sync shards: no rows are made or deleted while some cannot be read: %w", damaged))...)
 	}
 	if rows, err = w.mine(rows); err != nil {
-		return fmt.Errorf("sync shards: %w", err)
+		return n, fmt.Errorf("sync shards: %w", err)
 	}
 	for _, src := range w.readStreams() {
 		if err := w.syncStream(ctx, src, rows, read, finished); err != nil {
 			errs = append(errs, fmt.Errorf("sync shards of %s: %w", src.Name(), err))
 		}
 	}
-	return errors.Join(errs...)
+	return n, errors.Join(errs...)
 }
 
 // listLeases and listShards are the calls of a sync. damaged tells of rows that are left out.

@@ -38,7 +38,6 @@ type tenure struct {
 	epoch   uint64
 	keeper  *lease.Keeper
 	ledger  *checkpoint.Ledger
-	log     *zap.Logger
 
 	ctx    context.Context // ends with the tenure
 	cancel context.CancelCauseFunc
@@ -66,7 +65,6 @@ func (w *Worker) newTenure(row lease.Lease, src *source, sent time.Time) *tenure
 	t := &tenure{
 		w: w, stream: src, shardID: row.Shard, key: row.Key, epoch: uint64(row.Counter),
 		ledger: checkpoint.NewLedger(row.Checkpoint),
-		log:    w.log.With(zap.String("stream", src.Name()), zap.String("shard", row.Shard)),
 		moving: make(chan struct{}), saving: make(chan struct{}, 1),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(w.life)
@@ -86,7 +84,7 @@ func (t *tenure) run() error {
 	t.keeper.Start(t.ctx, t.w.calls.do, func(err error) {
 		defer close(kept)
 		if err != nil {
-			t.log.Warn("lease lost", zap.Error(err))
+			t.log().Warn("lease lost", zap.Error(err))
 			if !mutant.Planted(mutant.LossIsForgotten) {
 				t.cancel(err)
 			}
@@ -164,10 +162,15 @@ func (t *tenure) enter(next State) {
 	if !ok {
 		panic(fmt.Sprintf("worker: shard %s cannot go from %v to %v", t.shardID, from, next))
 	}
-	t.log.Debug("shard state", zap.Stringer("from", from), zap.Stringer("to", next))
+	t.log().Debug("shard state", zap.Stringer("from", from), zap.Stringer("to", next))
 	if h := t.w.cfg.Hooks.State; h != nil {
 		h(t.info(), from, next)
 	}
+}
+
+// log is the worker's log with the shard's name, made when there is something to say.
+func (t *tenure) log() *zap.Logger {
+	return t.w.log.With(zap.String("stream", t.stream.Name()), zap.String("shard", t.shardID))
 }
 
 func (t *tenure) info() ShardInfo {
@@ -193,7 +196,7 @@ func (t *tenure) hurry() {
 	if t.w.clock.Sleep(t.ctx, bound*8/10) != nil {
 		return
 	}
-	t.log.Warn("processor has not finished in time; its context ends", zap.Duration("bound", bound*8/10))
+	t.log().Warn("processor has not finished in time; its context ends", zap.Duration("bound", bound*8/10))
 	t.cancelSession(errDrained)
 	if t.w.clock.Sleep(t.ctx, bound/10) != nil {
 		return
@@ -390,10 +393,10 @@ func (t *tenure) fail(err error) {
 	t.evicted = t.evicted || move
 	t.mu.Unlock()
 	if report {
-		t.log.Error("processor keeps failing", zap.Time("since", since), zap.Error(brief(err)))
+		t.log().Error("processor keeps failing", zap.Time("since", since), zap.Error(brief(err)))
 	}
 	if move {
-		t.log.Error("processor keeps failing; the shard moves to another worker", zap.Time("since", since))
+		t.log().Error("processor keeps failing; the shard moves to another worker", zap.Time("since", since))
 		t.leave()
 	}
 }
@@ -401,7 +404,7 @@ func (t *tenure) fail(err error) {
 // survive takes in an error that does not end the tenure.
 func (t *tenure) survive(err error) {
 	serr := &ShardError{Stream: t.stream.Name(), Shard: t.shardID, Op: t.currentState().String(), Err: err}
-	t.log.Warn("survived", zap.Error(brief(err)))
+	t.log().Warn("survived", zap.Error(brief(err)))
 	t.mu.Lock()
 	t.lastErr = serr
 	t.mu.Unlock()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ func holdIdle(ctx context.Context, j job.Job) (job.Figures, error) {
 	before, err := status(os.Getpid(), "VmRSS")
 	if err != nil {
 		return nil, err
+	}
+	if j.Memory > 0 {
+		debug.SetMemoryLimit(j.Memory)
 	}
 	cfg := config(j)
 	w, err := worker.New(worker.Config{
@@ -51,7 +55,7 @@ func holdIdle(ctx context.Context, j job.Job) (job.Figures, error) {
 		}
 		cpu, from, held := cpuTime(), time.Now(), j.Shards
 		for time.Since(from) < j.Window {
-			if err := sleep(ctx, time.Second); err != nil {
+			if err := sleep(ctx, j.Window/6); err != nil { // a look makes the state of every shard
 				return err
 			}
 			held = min(held, len(w.Status().Shards))

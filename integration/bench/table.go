@@ -135,8 +135,8 @@ var scenarios = []scenario{
 		},
 	},
 	{
-		name: "idle_10k", title: "10,000 idle shards in one worker", onlyFull: true, once: true,
-		full:       job.Job{Shards: 10_000, Window: time.Minute},
+		name: "idle_10k", title: "10,000 idle shards in one worker, with GOMEMLIMIT=182MiB", onlyFull: true, once: true,
+		full:       job.Job{Shards: 10_000, Window: time.Minute, Memory: 182 << 20},
 		contenders: []string{"idle"},
 		shown:      []string{"rss_mib", "kib_per_shard", "core_percent", "leases_kept", "all_held_s"},
 		ratios: []ratio{

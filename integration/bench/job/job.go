@@ -29,6 +29,7 @@ type Job struct {
 	Size    int           `json:"size"`    // bytes of a record
 	Window  time.Duration `json:"window"`  // for how long to measure
 	Rate    int           `json:"rate"`    // records per second
+	Memory  int64         `json:"memory"`  // the contender's GOMEMLIMIT in bytes; 0 is none
 }
 
 // Key is the partition key of a record.
