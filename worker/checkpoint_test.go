@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/checkpoint"
-	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/memory"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
@@ -128,37 +126,6 @@ func TestPrepareRefusesAndReplaces(t *testing.T) {
 		}))
 		f.all(10 * time.Second)
 		stop(t, a)
-		f.once()
-	})
-}
-
-func TestAMarkIsCarriedByTheNextRenewalAndByTheRelease(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 1, memstream.Options{})
-		var writes tally
-		f.store.Fault = func(_ context.Context, op, _ string) (bool, error) { writes.add(op); return true, nil }
-		a := f.start("a", processing(func(_ context.Context, s *worker.Shard, b *worker.Batch, _ func() error) error {
-			f.log.add("a", 0, s.ID, b.Records)
-			s.Mark(b.Last())
-			return nil
-		}))
-		pass(5 * time.Second)
-		first := f.putIn(id(0), 10)[9]
-		f.all(5 * time.Second)
-		renewed := writes.of(memory.OpRenew)
-		f.until("a renewal has carried the mark", 3400*time.Millisecond, func() bool { return f.row(id(0)).Checkpoint == first })
-		if n := writes.of(memory.OpRenew) - renewed; n != 1 {
-			t.Errorf("%d writes for a mark, want the renewal that was due", n)
-		}
-		if got := a.Status().Shards[0].Checkpoint; got != first {
-			t.Errorf("Status tells of %v, want %v", got, first)
-		}
-		last := f.putIn(id(0), 10)[9]
-		f.all(5 * time.Second)
-		stop(t, a)
-		if row := f.row(id(0)); row.Checkpoint != last || row.Owner != "" {
-			t.Errorf("after the release the row holds %v, owner %q; want the mark %v and nobody", row.Checkpoint, row.Owner, last)
-		}
 		f.once()
 	})
 }
@@ -349,147 +316,6 @@ func TestStartAtSaysWhereATenureBegins(t *testing.T) {
 	})
 }
 
-func TestProcessTimeoutReportsASlowCallWhileItRuns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 1, memstream.Options{})
-		f.put(5)
-		var slow []time.Duration
-		var began, reported time.Time
-		a := f.start("a", config(processing(func(_ context.Context, _ *worker.Shard, _ *worker.Batch, next func() error) error {
-			began = time.Now()
-			time.Sleep(20 * time.Second)
-			return next()
-		}), func(c *worker.Config) {
-			c.ProcessTimeout = 7 * time.Second
-			c.Hooks.Slow = func(_ worker.ShardInfo, since time.Duration) { slow, reported = append(slow, since), time.Now() }
-		}))
-		f.all(time.Minute)
-		if len(slow) != 1 || slow[0] != 7*time.Second || reported.Sub(began) != 7*time.Second {
-			t.Errorf("reported %v, %v after the call began; want once after 7s", slow, reported.Sub(began))
-		}
-		if err := a.Status().LastError; err == nil || !strings.Contains(err.Error(), "ProcessTimeout is 7s") {
-			t.Errorf("Status tells of %v", err)
-		}
-		stop(t, a)
-		f.once()
-	})
-}
-
-func TestSeveralStreamsInOneWorker(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		store := memory.New()
-		streams := []*memstream.Stream{memstream.New("x", 2, memstream.Options{Account: "123456789012"}), memstream.New("y", 3, memstream.Options{})}
-		var got tally
-		cfg := worker.Config{
-			Application: "test", WorkerID: "a", Leases: store, Streams: []worker.Stream{streams[0], streams[1]},
-			NewProcessor: worker.Stateless(func(ctx context.Context, b *worker.Batch) error {
-				for _, r := range b.Records {
-					got.add(b.Shard.Stream + "/" + string(r.Data))
-				}
-				return b.Checkpoint(ctx)
-			}),
-		}
-		w, err := worker.New(cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		created := time.Now().Unix()
-		for _, s := range streams {
-			for i := range 20 {
-				s.Put(fmt.Sprint(i), []byte(s.Name()))
-			}
-			s.Split(id(0), record.HashKey{Hi: 1})
-			s.Put("more", []byte(s.Name()))
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error)
-		go func() { done <- w.Run(ctx) }()
-		pass(20 * time.Second)
-		rows, _ := store.List(t.Context())
-		for _, row := range rows {
-			stream := fmt.Sprintf("123456789012:x:%d", created)
-			if strings.Contains(row.Key, ":y:") {
-				stream = fmt.Sprintf("000000000000:y:%d", created)
-			}
-			if row.Stream != stream || row.Key != stream+":"+row.Shard {
-				t.Errorf("row %q of stream %q and shard %q", row.Key, row.Stream, row.Shard)
-			}
-		}
-		names := []string{}
-		for _, s := range w.Status().Shards {
-			names = append(names, s.Stream)
-		}
-		if want := []string{"x", "x", "x", "y", "y", "y", "y"}; !slices.Equal(names, want) {
-			t.Errorf("Status tells of the streams %v, want %v", names, want)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		if all := got.all(); all["x/x"] != 21 || all["y/y"] != 21 || len(all) != 2 {
-			t.Errorf("handed over %v, want 21 of each stream", all)
-		}
-	})
-}
-
-// A table with rows of the other kind is left alone and complained about.
-func TestATableOfTheOtherModalityIsRefused(t *testing.T) {
-	for _, several := range []bool{false, true} {
-		t.Run(fmt.Sprintf("several %t", several), func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
-				f := newFleet(t, 1, memstream.Options{})
-				f.put(5)
-				row := lease.Lease{Key: id(0), Shard: id(0), Checkpoint: record.TrimHorizon}
-				want := "reads one stream"
-				if !several {
-					row.Key, row.Stream = "000000000000:s:1:"+id(0), "000000000000:s:1"
-					want = "reads several streams"
-				}
-				f.store.Put(row)
-				a := f.start("a", func(c *worker.Config) {
-					if several {
-						c.Streams = append(c.Streams, memstream.New("t", 1, memstream.Options{}))
-					}
-				})
-				pass(10 * time.Second)
-				if err := a.Status().LastError; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), row.Key) {
-					t.Errorf("Status tells of %v, want the row and that its application %s", err, want)
-				}
-				if rows, _ := f.store.List(t.Context()); len(rows) != 1 || rows[0].Counter != 0 || f.log.count() != 0 {
-					t.Errorf("%d rows, %d records; want all left alone", len(rows), f.log.count())
-				}
-				stop(t, a)
-			})
-		})
-	}
-}
-
-func TestTwinsAreReportedAndLoseNothing(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 4, memstream.Options{})
-		var reports tally
-		hook := func(c *worker.Config) {
-			c.Hooks.Twin = func(workerID string) { reports.add(workerID) }
-		}
-		one := f.start("same", hook)
-		pass(5 * time.Second)
-		two := f.start("same", hook)
-		for range 60 {
-			f.put(10)
-			time.Sleep(time.Second)
-		}
-		f.all(30 * time.Second)
-		if !one.Status().Twin && !two.Status().Twin {
-			t.Error("neither Status tells of a twin")
-		}
-		if n := reports.of("same"); n < 1 || n > 2 {
-			t.Errorf("%d reports, want at most one from each", n)
-		}
-		stop(t, one, two)
-		f.verify()
-	})
-}
-
 func TestAWorkerTakesNoMoreThanMaxLeases(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		f := newFleet(t, 10, memstream.Options{})
@@ -512,68 +338,6 @@ func TestAWorkerTakesNoMoreThanMaxLeases(t *testing.T) {
 		}
 		stop(t, a, b, c)
 		f.verify()
-	})
-}
-
-func TestStatusTellsStatesCountsAndLag(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 2, memstream.Options{PageRecords: 10})
-		var release atomic.Bool
-		a := f.start("a", processing(func(_ context.Context, s *worker.Shard, _ *worker.Batch, next func() error) error {
-			for s.ID == id(0) && !release.Load() {
-				time.Sleep(time.Second)
-			}
-			return next()
-		}))
-		if s := a.Status(); !s.Running && len(s.Shards) != 0 || s.Application != "test" || s.WorkerID != "a" {
-			t.Errorf("at first: %+v", s)
-		}
-		f.until("both shards run", 5*time.Second, func() bool { return a.state(id(0)) == worker.Processing && a.state(id(1)) == worker.Processing })
-		pass(5 * time.Second)
-		if s := a.Status(); s.Lag != 0 || s.LastError != nil || s.Fleet["a"] != 2 {
-			t.Errorf("idle: %+v", s)
-		}
-		f.putIn(id(0), 30)
-		last := f.putIn(id(1), 10)[9]
-		pass(30 * time.Second)
-		s := a.Status()
-		if lag := s.Shards[0].Lag; lag < 28*time.Second || lag > 31*time.Second || s.Lag != lag {
-			t.Errorf("lag %v of the shard and %v in all, want about 30s", lag, s.Lag)
-		}
-		if one := s.Shards[1]; one.Lag != 0 || one.Records != 10 || one.Bytes != 90 || one.Checkpoint != last || one.Stream != "s" {
-			t.Errorf("the other shard: %+v", one)
-		}
-		release.Store(true)
-		f.all(10 * time.Second)
-		pass(3 * time.Second)
-		if s := a.Status(); s.Lag != 0 || s.Shards[0].Records != 30 {
-			t.Errorf("caught up: %+v", s)
-		}
-		stop(t, a)
-		if s := a.Status(); s.Running || len(s.Shards) != 0 {
-			t.Errorf("at last: %+v", s)
-		}
-	})
-}
-
-func TestAShardThatIsFarBehindIsReported(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		f := newFleet(t, 1, memstream.Options{PageRecords: 10, Retention: 24 * time.Hour})
-		f.put(30)
-		pass(13 * time.Hour)
-		reports := 0
-		a := f.start("a", func(c *worker.Config) {
-			c.Hooks.Failed = func(_ worker.ShardInfo, err error) {
-				if strings.Contains(err.Error(), "more than half of the stream's retention") {
-					reports++
-				}
-			}
-		})
-		f.all(10 * time.Second)
-		stop(t, a)
-		if reports != 1 {
-			t.Errorf("reported %d times, want once", reports)
-		}
 	})
 }
 

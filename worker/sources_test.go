@@ -2,11 +2,15 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/memory"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 	"github.com/shoal-stream/shoal/worker/memstream"
@@ -74,4 +78,93 @@ func TestStreamsComeAndGoAtRunTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestSeveralStreamsInOneWorker(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		store := memory.New()
+		streams := []*memstream.Stream{memstream.New("x", 2, memstream.Options{Account: "123456789012"}), memstream.New("y", 3, memstream.Options{})}
+		var got tally
+		cfg := worker.Config{
+			Application: "test", WorkerID: "a", Leases: store, Streams: []worker.Stream{streams[0], streams[1]},
+			NewProcessor: worker.Stateless(func(ctx context.Context, b *worker.Batch) error {
+				for _, r := range b.Records {
+					got.add(b.Shard.Stream + "/" + string(r.Data))
+				}
+				return b.Checkpoint(ctx)
+			}),
+		}
+		w, err := worker.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		created := time.Now().Unix()
+		for _, s := range streams {
+			for i := range 20 {
+				s.Put(fmt.Sprint(i), []byte(s.Name()))
+			}
+			s.Split(id(0), record.HashKey{Hi: 1})
+			s.Put("more", []byte(s.Name()))
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- w.Run(ctx) }()
+		pass(20 * time.Second)
+		rows, _ := store.List(t.Context())
+		for _, row := range rows {
+			stream := fmt.Sprintf("123456789012:x:%d", created)
+			if strings.Contains(row.Key, ":y:") {
+				stream = fmt.Sprintf("000000000000:y:%d", created)
+			}
+			if row.Stream != stream || row.Key != stream+":"+row.Shard {
+				t.Errorf("row %q of stream %q and shard %q", row.Key, row.Stream, row.Shard)
+			}
+		}
+		names := []string{}
+		for _, s := range w.Status().Shards {
+			names = append(names, s.Stream)
+		}
+		if want := []string{"x", "x", "x", "y", "y", "y", "y"}; !slices.Equal(names, want) {
+			t.Errorf("Status tells of the streams %v, want %v", names, want)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if all := got.all(); all["x/x"] != 21 || all["y/y"] != 21 || len(all) != 2 {
+			t.Errorf("handed over %v, want 21 of each stream", all)
+		}
+	})
+}
+
+// A table with rows of the other kind is left alone and complained about.
+func TestATableOfTheOtherModalityIsRefused(t *testing.T) {
+	for _, several := range []bool{false, true} {
+		t.Run(fmt.Sprintf("several %t", several), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFleet(t, 1, memstream.Options{})
+				f.put(5)
+				row := lease.Lease{Key: id(0), Shard: id(0), Checkpoint: record.TrimHorizon}
+				want := "reads one stream"
+				if !several {
+					row.Key, row.Stream = "000000000000:s:1:"+id(0), "000000000000:s:1"
+					want = "reads several streams"
+				}
+				f.store.Put(row)
+				a := f.start("a", func(c *worker.Config) {
+					if several {
+						c.Streams = append(c.Streams, memstream.New("t", 1, memstream.Options{}))
+					}
+				})
+				pass(10 * time.Second)
+				if err := a.Status().LastError; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), row.Key) {
+					t.Errorf("Status tells of %v, want the row and that its application %s", err, want)
+				}
+				if rows, _ := f.store.List(t.Context()); len(rows) != 1 || rows[0].Counter != 0 || f.log.count() != 0 {
+					t.Errorf("%d rows, %d records; want all left alone", len(rows), f.log.count())
+				}
+				stop(t, a)
+			})
+		})
+	}
 }
