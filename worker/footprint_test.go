@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/shoal-stream/shoal/lease/memory"
@@ -73,45 +74,60 @@ func deep(n int) int {
 	return deep(n-1) + int(frame[n/2])
 }
 
-// What a worker keeps for each shard that has no records: memory and goroutines.
-func BenchmarkIdleShards(b *testing.B) {
+// What a worker keeps for each shard that has no records: one goroutine, and memory that is told with -v.
+func TestAnIdleShardIsOneGoroutine(t *testing.T) {
 	const shards = 2_000
-	for b.Loop() {
-		ctx, cancel := context.WithCancel(context.Background())
+	const shared = 1_200 // at most: 64 that read, 1,024 that call the table, and the worker's own
+	bubble(t, func(t *testing.T) {
 		stream, store := newIdleStream(shards), memory.New()
 		w, err := worker.New(worker.Config{
 			Application: "idle", Streams: []worker.Stream{stream}, Leases: store, LeaseDuration: 10 * time.Minute,
 			NewProcessor: worker.Stateless(func(context.Context, *worker.Batch) error { return nil }),
 		})
 		if err != nil {
-			b.Fatal(err)
+			t.Fatal(err)
 		}
-		var before, after runtime.MemStats
-		goroutines := runtime.NumGoroutine()
+		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
+		before := measure()
 		go func() { ended <- w.Run(ctx) }()
-		measure := func(m *runtime.MemStats) {
-			runtime.GC()
-			runtime.GC()
-			runtime.ReadMemStats(m)
-		}
-		measure(&before)
-		for n := 0; n < shards; time.Sleep(50 * time.Millisecond) {
-			n = 0
-			for _, s := range w.Status().Shards {
-				if s.State == worker.Processing {
-					n++
-				}
+		time.Sleep(time.Minute)
+		after := measure()
+		running := 0
+		for _, s := range w.Status().Shards {
+			if s.State == worker.Processing {
+				running++
 			}
 		}
-		time.Sleep(time.Second)
-		measure(&after)
-		b.ReportMetric(float64(runtime.NumGoroutine()-goroutines)/shards, "goroutines/shard")
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/shards, "heap-B/shard")
-		b.ReportMetric(float64(after.StackInuse-before.StackInuse)/shards, "stack-B/shard")
+		n := int(after.goroutines - before.goroutines)
+		if running != shards || n > shards+shared {
+			t.Errorf("%d shards run with %d goroutines, want %d with one each, and up to %d that they share", running, n, shards, shared)
+		}
+		t.Logf("each of %d shards: %+v", shards, after.less(before).over(shards))
 		cancel()
 		if err := <-ended; err != nil {
-			b.Fatal(err)
+			t.Error(err)
 		}
-	}
+	})
+}
+
+// A footprint is what there is of goroutines, and of bytes of heap and stacks.
+type footprint struct{ goroutines, heap, stacks float64 }
+
+// measure takes the footprint of all once nothing moves.
+func measure() footprint {
+	synctest.Wait()
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return footprint{float64(runtime.NumGoroutine()), float64(m.HeapAlloc), float64(m.StackInuse)}
+}
+
+func (f footprint) less(g footprint) footprint {
+	return footprint{f.goroutines - g.goroutines, f.heap - g.heap, f.stacks - g.stacks}
+}
+
+func (f footprint) over(n float64) footprint {
+	return footprint{f.goroutines / n, f.heap / n, f.stacks / n}
 }
