@@ -82,7 +82,10 @@ type response struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
-	stream *pipe // once flushed
+
+	mu       sync.Mutex // guards what follows where it is not the handler's goroutine that reads it
+	stream   *pipe      // once flushed
+	deadline time.Time  // of writes to it
 
 	once   sync.Once
 	ready  chan struct{} // closed when result or err is there
@@ -161,15 +164,22 @@ func (w *response) Flush() {
 	if w.stream != nil {
 		return
 	}
-	w.stream = newPipe()
-	_, _ = w.stream.Write(w.body.Bytes()) // the first one always fits
+	stream := newPipe()
+	_, _ = stream.Write(w.body.Bytes()) // the first one always fits
+	w.mu.Lock()
+	stream.setDeadline(w.deadline)
+	w.stream = stream
+	w.mu.Unlock()
 	gone := w.req.Context()
-	stop := context.AfterFunc(gone, func() { w.stream.abandon(context.Cause(gone)) })
-	w.finish(&streamed{pipe: w.stream, cancel: w.cancel, stop: stop}, -1)
+	stop := context.AfterFunc(gone, func() { stream.abandon(context.Cause(gone)) })
+	w.finish(&streamed{pipe: stream, cancel: w.cancel, stop: stop}, -1)
 }
 
-// SetWriteDeadline bounds how long writes wait for the client once the reply has been flushed.
+// SetWriteDeadline bounds how long writes wait for the client once the reply has been flushed. Any goroutine may call it.
 func (w *response) SetWriteDeadline(t time.Time) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.deadline = t
 	if w.stream != nil {
 		w.stream.setDeadline(t)
 	}
