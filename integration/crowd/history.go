@@ -75,12 +75,18 @@ func (t *table) found(key string, row []write, s snapshot) []write {
 		w.op = change(row[last].after, now)
 	}
 	for _, o := range slices.Backward(t.open) {
-		if o.after.Key == key && o.at.Before(s.at) && (o.op == w.op || o.op == memory.OpTake && w.op == memory.OpAssign) {
+		if o.after.Key == key && o.at.Before(s.at) && can(o.op, w.op) && (last < 0 || !o.at.Before(row[last].at)) {
 			w.life, w.op, w.sent = o.life, o.op, o.sent
 			break
 		}
 	}
 	return append(row, w)
+}
+
+// can reports whether a request was able to do what looks like another operation: a worker that takes what was assigned to
+// it changes no more than a renewal does.
+func can(request, seen string) bool {
+	return request == seen || request == memory.OpTake && (seen == memory.OpAssign || seen == memory.OpRenew)
 }
 
 // same reports whether two writes of a row can be the same one.

@@ -25,7 +25,8 @@ func TestAWriteOfWhichTheTableAloneTellsIsFound(t *testing.T) {
 	}{
 		"a renewal":                    {held, with(held, func(l *lease.Lease) { l.Counter++ }), memory.OpRenew, memory.OpRenew, 7},
 		"a renewal during a hand-over": {asked, with(asked, func(l *lease.Lease) { l.Counter++; l.Checkpoint = record.At("101", 0) }), memory.OpRenew, memory.OpRenew, 7},
-		"a renewal nobody sent":        {held, with(held, func(l *lease.Lease) { l.Counter++ }), memory.OpTake, memory.OpRenew, 0},
+		"a renewal nobody sent":        {held, with(held, func(l *lease.Lease) { l.Counter++ }), memory.OpRelease, memory.OpRenew, 0},
+		"a take of what was assigned":  {held, with(held, func(l *lease.Lease) { l.Counter++ }), memory.OpTake, memory.OpTake, 7},
 		"the end of a hand-over":       {asked, with(asked, func(l *lease.Lease) { l.Counter++; l.CheckpointOwner = "" }), memory.OpRelease, memory.OpRelease, 7},
 		"a release to nobody":          {held, with(held, func(l *lease.Lease) { l.Counter++; l.Owner = "" }), memory.OpRelease, memory.OpRelease, 7},
 		"a take":                       {held, with(held, func(l *lease.Lease) { l.Counter++; l.Owner = "b" }), memory.OpTake, memory.OpTake, 7},
@@ -61,6 +62,38 @@ func TestAWriteOfWhichTheTableAloneTellsIsFound(t *testing.T) {
 			}
 			if len(found) != 1 || found[0].op != test.op || found[0].life != test.life || !found[0].at.Equal(at(5)) || found[0].gone != (test.after.Key == "") {
 				t.Errorf("found %+v", found)
+			}
+		})
+	}
+}
+
+// A request that ended before the row's last known write has not done what came after that.
+func TestAnOldRequestIsNotTakenForWhatTheTableAloneTells(t *testing.T) {
+	at := func(seconds int) time.Time {
+		return time.Date(2026, 1, 1, 0, 0, seconds, 0, time.UTC)
+	}
+	row := func(counter int64) lease.Lease {
+		return lease.Lease{Key: "k", Shard: "k", Owner: "b", Counter: counter}
+	}
+	request := func(op string, life, sent int) write {
+		return write{sent: at(sent), at: at(sent + 1), life: life, op: op, after: lease.Lease{Key: "k"}}
+	}
+	for name, test := range map[string]struct {
+		open []write
+		life int
+	}{
+		"only an old one":   {[]write{request(memory.OpRenew, 7, 1)}, 0},
+		"an old and a late": {[]write{request(memory.OpRenew, 7, 1), request(memory.OpTake, 8, 5)}, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := &table{
+				writes:    []write{{sent: at(4), at: at(4), life: 3, op: memory.OpAssign, after: row(4)}},
+				open:      test.open,
+				snapshots: []snapshot{{at: at(9), rows: map[string]lease.Lease{"k": row(5)}}},
+			}
+			all := now.history()
+			if len(all) != 2 || all[1].life != test.life {
+				t.Errorf("history %+v, want a second write of life %d", all, test.life)
 			}
 		})
 	}
