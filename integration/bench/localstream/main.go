@@ -119,8 +119,8 @@ func (c *config) servers(ctx context.Context, r *report) error {
 	if err != nil {
 		return err
 	}
-	results := map[string][]*measurement{}
-	for round := range c.rounds {
+	done := map[string][]*measurement{}
+	counted, err := calm(c.rounds, func(round int) error {
 		for i := range all {
 			s := all[(i+round)%len(all)] // nobody is always the first
 			m, err := run(ctx, s, fmt.Sprintf("round-%d", round), c.writing, 1<<40)
@@ -129,9 +129,20 @@ func (c *config) servers(ctx context.Context, r *report) error {
 			}
 			fmt.Printf("round %d  %-12s writes %8.0f/s  p50 %5.1f ms  p99 %6.1f ms  reads %8.0f/s  processors idle %2.0f%%, %2.0f%%, with others %2.0f%%, %2.0f%%\n", round+1, s.name,
 				m.writeRate(), m.putP50(), m.putP99(), m.readRate(), 100*m.putting.idle, 100*m.getting.idle, 100*m.putting.stolen, 100*m.getting.stolen)
-			results[s.name] = append(results[s.name], m)
+			done[s.name] = append(done[s.name], m)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	results := map[string][]*measurement{}
+	for name, rounds := range done {
+		for _, round := range counted {
+			results[name] = append(results[name], rounds[round])
 		}
 	}
+	r.note(fmt.Sprintf("of %d rounds the %d that other machines disturbed least count", len(done[all[0].name]), len(counted)))
 	r.servers(all, results)
 	return nil
 }

@@ -53,15 +53,26 @@ func (c *config) sizesOfAccount(ctx context.Context, r *report) error {
 		}
 	}
 	both := []*account{small, large}
-	for turn := range manyTurns + 1 { // the first one warms both
-		if turn%2 == 1 {
-			slices.Reverse(both)
+	for _, a := range both {
+		if err := a.load(ctx, c.many); err != nil { // which warms it
+			return fmt.Errorf("account of %d shards: %w", a.shards, err)
 		}
+	}
+	small.puts, small.gets, large.puts, large.gets = nil, nil, nil, nil
+	counted, err := calm(manyTurns, func(int) error {
+		slices.Reverse(both)
 		for _, a := range both {
 			if err := a.load(ctx, c.many); err != nil {
 				return fmt.Errorf("account of %d shards: %w", a.shards, err)
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, a := range both {
+		a.puts, a.gets = a.puts.only(counted), a.gets.only(counted)
 	}
 	for _, a := range []*account{small, large} {
 		r.note(fmt.Sprintf("%d streams, %d shards, %d leases: put p50 %.2f p99 %.2f ms, get p50 %.2f p99 %.2f ms (medians of %d turns)",
@@ -72,15 +83,24 @@ func (c *config) sizesOfAccount(ctx context.Context, r *report) error {
 	return nil
 }
 
-// turns are how long the calls of each turn took; those of the first one, which warms, are left out.
+// turns are how long the calls of each turn took.
 type turns [][]time.Duration
+
+// only are those that count.
+func (t turns) only(counted []int) turns {
+	var some turns
+	for _, turn := range counted {
+		some = append(some, t[turn])
+	}
+	return some
+}
 
 // ms is the median of the turns' percentiles, in milliseconds.
 func (t turns) ms(p int) float64 { return median(t.percentiles(p)) }
 
 func (t turns) percentiles(p int) []float64 {
 	var all []float64
-	for _, turn := range t[1:] {
+	for _, turn := range t {
 		all = append(all, percentile(turn, p).Seconds()*1000)
 	}
 	return all

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -41,4 +43,35 @@ func readProcessors() (p processors) {
 func (p processors) since(earlier processors) processors {
 	total := max(1, p.total-earlier.total)
 	return processors{1, (p.idle - earlier.idle) / total, (p.stolen - earlier.stolen) / total}
+}
+
+// mostStolen is the share of the processors' time with other machines from which on a round is done again.
+const mostStolen = 0.05
+
+// calm does n rounds, and up to as many more for those that other machines disturbed. It returns the n rounds that were
+// disturbed least, in their order.
+func calm(n int, do func(round int) error) ([]int, error) {
+	var rounds []int
+	var stolen []float64
+	for round, quiet := 0, 0; quiet < n && round < 2*n; round++ {
+		before := readProcessors()
+		if err := do(round); err != nil {
+			return nil, err
+		}
+		stolen = append(stolen, readProcessors().since(before).stolen)
+		rounds = append(rounds, round)
+		if stolen[round] <= mostStolen {
+			quiet++
+		}
+	}
+	return least(rounds, stolen, n), nil
+}
+
+// least are the n rounds of which the least was stolen, in their order.
+func least(rounds []int, stolen []float64, n int) []int {
+	rounds = slices.Clone(rounds)
+	slices.SortStableFunc(rounds, func(a, b int) int { return cmp.Compare(stolen[a], stolen[b]) })
+	rounds = rounds[:min(n, len(rounds))]
+	slices.Sort(rounds)
+	return rounds
 }
