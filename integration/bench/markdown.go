@@ -31,7 +31,7 @@ func (r *run) writeReport(ctx context.Context) error {
 	}
 	fmt.Fprintf(&b, "\n`go run ./integration/bench -only NAME` repeats a part by its name; `make bench-smoke` is all of it with little data.\n\n## Ratios\n\n")
 	if plotted == nil {
-		fmt.Fprintf(&b, "![the ratios with their spread and targets](benchmarks.svg)\n\n")
+		fmt.Fprintf(&b, "![the ratios with their spread and targets](benchmarks.png)\n\n")
 	} else {
 		fmt.Fprintf(&b, "The plot could not be drawn: %v.\n\n", plotted)
 	}
@@ -168,7 +168,7 @@ func (r *run) plot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := filepath.Abs(filepath.Join(r.write, "benchmarks.svg"))
+	file, err := filepath.Abs(filepath.Join(r.write, "benchmarks.png"))
 	if err != nil {
 		return err
 	}

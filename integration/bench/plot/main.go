@@ -1,7 +1,7 @@
 // Command plot draws the benchmark's ratios. It is a module of its own, so that Shoal's does not depend on the plotting
 // library.
 //
-//	plot FILE.svg <ratios.json
+//	plot FILE.png <ratios.json
 package main
 
 import (
@@ -72,7 +72,9 @@ func draw(file string) error {
 	p.Add(plotter.NewGrid(), lines, wanted, points)
 	p.Legend.Add("median, with the range of the rounds", points)
 	p.Legend.Add("target", wanted)
-	p.Legend.Top = false
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.XOffs = vg.Points(6)
 	p.NominalY(names...)
+	p.X.Min, p.X.Max = p.X.Min/1.5, p.X.Max*1.5 // so that no point lies on an edge
 	return p.Save(vg.Length(9)*vg.Inch, vg.Length(1.2+0.28*float64(len(bars)))*vg.Inch, file)
 }
