@@ -21,8 +21,10 @@ func (r *run) writeReport(ctx context.Context) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Benchmarks\n\nWritten by `make bench` on %s; do not edit. Each contender is a process of its own, and they took turns over one\n"+
 		"localstream in memory, without limits, over HTTP on the same machine: ratios mean something, single figures little.\n"+
-		"A ratio is the median of the ratios within each of %d rounds, with the least and the most behind it.\n\n",
-		time.Now().UTC().Format("2 January 2006"), r.rounds)
+		"A ratio is the median of the ratios within each of %d rounds, with the least and the most behind it. A round for which other\n"+
+		"machines on the same hardware took more than %.0f%% of the processors' time (%.0f%% where latency is measured) is done again, up to as\n"+
+		"many as there are rounds; those that were disturbed least count.\n\n",
+		time.Now().UTC().Format("2 January 2006"), r.rounds, 100*mostStolen, 100*mostStolenOfLatency)
 	for _, line := range machine(ctx) {
 		fmt.Fprintf(&b, "- %s\n", line)
 	}
@@ -77,11 +79,7 @@ func (s section) markdown(b *bytes.Buffer) {
 	if s.job.Window > 0 {
 		fmt.Fprintf(b, "%v long, ", s.job.Window)
 	}
-	rounds := 0
-	for _, m := range s.results {
-		rounds = max(rounds, len(m))
-	}
-	fmt.Fprintf(b, "rounds: %d\n\n| | %s |\n| --- |%s\n", rounds, strings.Join(s.shown, " | "), strings.Repeat(" ---: |", len(s.shown)))
+	fmt.Fprintf(b, "%s\n\n| | %s |\n| --- |%s\n", s.rounds.words(), strings.Join(s.shown, " | "), strings.Repeat(" ---: |", len(s.shown)))
 	for _, name := range s.who() {
 		found := s.results[name]
 		if len(found) == 0 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/shoal-stream/shoal/integration/bench/calm"
 	"github.com/shoal-stream/shoal/integration/bench/job"
 )
 
@@ -63,10 +64,31 @@ func (o outcome) target() string {
 	return ""
 }
 
+// taken are the rounds that count, of how many that were done.
+type taken struct {
+	counted []calm.Round
+	done    int
+}
+
+// words say how many there were, and what disturbed those that count.
+func (t taken) words() string {
+	text := fmt.Sprintf("rounds: %d", len(t.counted))
+	if t.done > len(t.counted) {
+		text += fmt.Sprintf(" of %d", t.done)
+	}
+	var stolen []float64
+	for _, round := range t.counted {
+		stolen = append(stolen, 100*round.Stolen)
+	}
+	at := spreadOf(stolen)
+	return text + fmt.Sprintf(", with %s%% to %s%% of the processors' time elsewhere", number(at.low), number(at.high))
+}
+
 // A section is what a scenario gave.
 type section struct {
 	scenario
 	job     job.Job
+	rounds  taken
 	results results
 	ratios  []outcome
 }
@@ -84,9 +106,12 @@ func (r *report) leaveOut(name string, why error) {
 	r.leftOut = append(r.leftOut, text)
 }
 
-// add makes the ratios of a scenario, each the median of the rounds'.
-func (r *report) add(s scenario, j job.Job, found results) error {
-	sec := section{scenario: s, job: j, results: found}
+// add makes the ratios of a scenario, each the median of the rounds' that count.
+func (r *report) add(s scenario, j job.Job, took taken, found results) error {
+	for name, all := range found {
+		found[name] = calm.Only(all, took.counted)
+	}
+	sec := section{scenario: s, job: j, rounds: took, results: found}
 	for _, want := range s.ratios {
 		rounds, ok := found[want.of]
 		if !ok {
@@ -128,8 +153,9 @@ func (r *report) print(w io.Writer) (missed bool, err error) {
 		fmt.Fprintln(w, "left out:", why)
 	}
 	for _, s := range r.sections {
+		fmt.Fprintf(w, "%s: %s\n", s.name, s.rounds.words())
 		for _, o := range s.ratios {
-			fmt.Fprintf(w, "%-28s %9s  (%s to %s)  %s\n", o.name, number(o.median), number(o.low), number(o.high), o.target())
+			fmt.Fprintf(w, "  %-32s %9s  (%s to %s)  %s\n", o.name, number(o.median), number(o.low), number(o.high), o.target())
 			values[o.name] = math.Round(o.median*1000) / 1000
 			missed = missed || o.missed()
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -18,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/sourcegraph/conc/pool"
 
+	"github.com/shoal-stream/shoal/integration/bench/calm"
 	"github.com/shoal-stream/shoal/integration/bench/job"
 )
 
@@ -30,7 +33,7 @@ type run struct {
 	report *report
 	write  string // the folder for the report, "" is none
 	launch map[string]launcher
-	number int // of the last application and stream
+	number atomic.Int64 // of the last application and stream
 	began  time.Time
 }
 
@@ -66,7 +69,8 @@ func (r *run) serve(ctx context.Context, work string) (stop func(), err error) {
 	return nil, errors.New("start localstream: it ended before it was ready")
 }
 
-// scenario runs a scenario's contenders by turns; another one begins each round.
+// scenario runs a scenario's contenders by turns; another one begins each round. Rounds that other machines disturb are
+// done again, but for the smoke test.
 func (r *run) scenario(ctx context.Context, s scenario) error {
 	j := s.full
 	if r.smoke {
@@ -88,19 +92,46 @@ func (r *run) scenario(ctx context.Context, s scenario) error {
 		}
 	}
 	found := results{}
-	who := slices.DeleteFunc(s.who(), func(name string) bool { return r.launch[name] == nil }) // left out
-	for round := range rounds {
-		for i := range who {
-			name := who[(i+round)%len(who)]
-			figures, err := r.turn(ctx, name, s, j)
-			if err != nil {
+	turns := slices.DeleteFunc(s.turns(), func(names []string) bool { return r.launch[names[0]] == nil }) // left out
+	most, limit := 2*rounds, cmp.Or(s.stolen, mostStolen)
+	if r.smoke {
+		most = rounds
+	}
+	counted, done, err := calm.Rounds(rounds, most, limit, func(round int) error {
+		for i := range turns {
+			names := turns[(i+round)%len(turns)]
+			if err := r.together(ctx, names, s, j, found); err != nil {
 				return fmt.Errorf("round %d: %w", round+1, err)
 			}
-			fmt.Printf("%5.0fs  %-10s round %d  %-15s %s\n", time.Since(r.began).Seconds(), s.name, round+1, name, figures.line(s.shown))
-			found[name] = append(found[name], figures)
+			for _, name := range names {
+				fmt.Printf("%5.0fs  %-10s round %d  %-15s %s\n", time.Since(r.began).Seconds(), s.name, round+1, name, found[name][round].line(s.shown))
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	return r.report.add(s, j, found)
+	return r.report.add(s, j, taken{counted, done}, found)
+}
+
+// together is one round of contenders that run at the same time, mostly of one.
+func (r *run) together(ctx context.Context, names []string, s scenario, j job.Job, found results) error {
+	figures := make([]measured, len(names))
+	running := pool.New().WithContext(ctx).WithCancelOnError().WithFirstError()
+	for i, name := range names {
+		running.Go(func(ctx context.Context) (err error) {
+			figures[i], err = r.turn(ctx, name, s, j)
+			return err
+		})
+	}
+	if err := running.Wait(); err != nil {
+		return err
+	}
+	for i, name := range names {
+		found[name] = append(found[name], figures[i])
+	}
+	return nil
 }
 
 // turn is one round of one contender.
@@ -142,8 +173,7 @@ func (m measured) spent(state *os.ProcessState, j job.Job) {
 }
 
 func (r *run) fresh(kind string) string {
-	r.number++
-	return fmt.Sprintf("%s-%d", kind, r.number)
+	return fmt.Sprintf("%s-%d", kind, r.number.Add(1))
 }
 
 func create(ctx context.Context, j job.Job) error {

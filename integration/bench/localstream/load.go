@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/sourcegraph/conc/pool"
 
+	"github.com/shoal-stream/shoal/integration/bench/calm"
 	"github.com/shoal-stream/shoal/internal/plainbody"
 )
 
@@ -44,10 +45,10 @@ type measurement struct {
 	puts      []time.Duration // latency of each PutRecords
 	read      int
 	readTime  time.Duration
-	putCPU    time.Duration // of the server, while writing
-	getCPU    time.Duration // of the server, while reading
-	putting   processors    // while writing
-	getting   processors    // while reading
+	putCPU    time.Duration   // of the server, while writing
+	getCPU    time.Duration   // of the server, while reading
+	putting   calm.Processors // while writing
+	getting   calm.Processors // while reading
 }
 
 func (m *measurement) writeRate() float64 { return float64(m.written) / m.writeTime.Seconds() }
@@ -66,7 +67,7 @@ func run(ctx context.Context, s *server, stream string, limit time.Duration, byt
 		_, _ = api.DeleteStream(ctx, &kinesis.DeleteStreamInput{StreamName: &stream})
 	}()
 	m := new(measurement)
-	start := readProcessors()
+	start := calm.Read()
 	before, err := s.cpu()
 	if err != nil {
 		return nil, err
@@ -74,7 +75,7 @@ func run(ctx context.Context, s *server, stream string, limit time.Duration, byt
 	if err := m.write(ctx, api, stream, limit, bytes); err != nil {
 		return nil, fmt.Errorf("%s: writing: %w", s.name, err)
 	}
-	written := readProcessors()
+	written := calm.Read()
 	between, err := s.cpu()
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func run(ctx context.Context, s *server, stream string, limit time.Duration, byt
 	if err != nil {
 		return nil, err
 	}
-	m.putting, m.getting = written.since(start), readProcessors().since(written)
+	m.putting, m.getting = written.Since(start), calm.Read().Since(written)
 	m.putCPU, m.getCPU = between-before, after-between
 	if m.read != m.written {
 		return nil, fmt.Errorf("%s: %d records read, %d written", s.name, m.read, m.written)

@@ -13,6 +13,8 @@ import (
 	dynamotypes "github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
+
+	"github.com/shoal-stream/shoal/integration/bench/calm"
 )
 
 // An account is a server with so many streams, shards and leases, under a load that does not depend on how many.
@@ -59,7 +61,7 @@ func (c *config) sizesOfAccount(ctx context.Context, r *report) error {
 		}
 	}
 	small.puts, small.gets, large.puts, large.gets = nil, nil, nil, nil
-	counted, err := calm(manyTurns, func(int) error {
+	counted, _, err := calm.Rounds(manyTurns, 2*manyTurns, mostStolen, func(int) error {
 		slices.Reverse(both)
 		for _, a := range both {
 			if err := a.load(ctx, c.many); err != nil {
@@ -72,7 +74,7 @@ func (c *config) sizesOfAccount(ctx context.Context, r *report) error {
 		return err
 	}
 	for _, a := range both {
-		a.puts, a.gets = a.puts.only(counted), a.gets.only(counted)
+		a.puts, a.gets = calm.Only(a.puts, counted), calm.Only(a.gets, counted)
 	}
 	for _, a := range []*account{small, large} {
 		r.note(fmt.Sprintf("%d streams, %d shards, %d leases: put p50 %.2f p99 %.2f ms, get p50 %.2f p99 %.2f ms (medians of %d turns)",
@@ -85,15 +87,6 @@ func (c *config) sizesOfAccount(ctx context.Context, r *report) error {
 
 // turns are how long the calls of each turn took.
 type turns [][]time.Duration
-
-// only are those that count.
-func (t turns) only(counted []int) turns {
-	var some turns
-	for _, turn := range counted {
-		some = append(some, t[turn])
-	}
-	return some
-}
 
 // ms is the median of the turns' percentiles, in milliseconds.
 func (t turns) ms(p int) float64 { return median(t.percentiles(p)) }
