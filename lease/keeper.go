@@ -177,11 +177,12 @@ func (k *Keeper) request(ctx context.Context, r *request) error {
 		return context.Cause(ctx)
 	}
 	k.mu.Lock()
+	if k.ending != nil {
+		defer k.mu.Unlock()
+		return k.ending
+	}
 	if k.ended == nil {
 		k.ended = make(chan struct{})
-		if k.ending != nil {
-			close(k.ended)
-		}
 	}
 	ended := k.ended
 	k.queue = append(k.queue, r)
