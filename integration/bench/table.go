@@ -167,7 +167,7 @@ var scenarios = []scenario{
 	{
 		name: "many", title: "1,000 shards with data, pages of 50 records of 1 KB", filled: true, once: true,
 		full:       job.Job{Shards: 1_000, Records: 800_000, Size: 1 << 10},
-		smoke:      job.Job{Shards: 1_000, Records: 200_000, Size: 1 << 10},
+		smoke:      job.Job{Shards: 1_000, Records: 400_000, Size: 1 << 10},
 		contenders: []string{"many"},
 		shown:      []string{"slowest_to_mean", "records_per_s", "cpu_s_per_million", "peak_mib", "kib_per_shard", "firsts_s"},
 		ratios: []ratio{
