@@ -22,7 +22,8 @@ func readBody(r io.Reader, length, most int64) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return in.body, in.all()
+		err = in.all()
+		return in.body, err
 	}
 	body, err := io.ReadAll(io.LimitReader(r, most+1))
 	if err == nil && int64(len(body)) > most {
