@@ -51,8 +51,8 @@ type Config struct {
 	// Order is what is promised about order. Default OrderPerKey.
 	Order Order
 
-	// Linger is how long a record may wait for others to share its request: 0 to 1 min, default 10 ms; negative is not at
-	// all, and then records still gather while MaxInFlight requests are under way.
+	// Linger is how long a record may wait for others to share its request: 0 to 1 min, default 10 ms, but at most half of
+	// Deadline; negative is not at all, and then records still gather while MaxInFlight requests are under way.
 	Linger time.Duration
 
 	// MaxBatchRecords and MaxBatchBytes bound a request: 1 to 500 records, and data with partition keys of up to 10 MiB; a
@@ -68,7 +68,7 @@ type Config struct {
 	MaxBuffered int64
 
 	// Deadline is how long after its Put a record is still sent, or sent again; 1 ms to 24 h, default 30 s. An attempt that
-	// is under way then is waited for.
+	// is under way then is waited for, and so is one at a record that must come before it.
 	Deadline time.Duration
 
 	// RequestTimeout is how long a request waits for its answer, 1 ms to 10 min; default 10 s. A short one makes

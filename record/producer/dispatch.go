@@ -197,7 +197,9 @@ func (p *Producer) compose(now time.Time) (f *flight, wake time.Time) {
 			continue
 		}
 		waiting, bytes = waiting+l.waiting(), bytes+l.bytes
-		if ready = ready || p.ripe(l, now); !ready {
+		if p.ripe(l, now) {
+			ready = true
+		} else { // also if another one is ready: all that is in that may have been given up
 			wake = earlier(wake, l.due)
 		}
 	}

@@ -1,6 +1,7 @@
 package producer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,11 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/shoal-stream/shoal/record"
 )
@@ -180,6 +183,9 @@ func (p *Producer) putRecords(units []*unit) {
 		return
 	}
 	if half := len(units) / 2; half > 0 && faulty(err) {
+		p.mu.Lock()
+		p.stats.Requests += 2
+		p.mu.Unlock()
 		p.putRecords(units[:half])
 		p.putRecords(units[half:])
 	}
@@ -241,7 +247,7 @@ func (p *Producer) settle(f *flight) (next *flight) {
 				p.answers = append(p.answers, answer{e, u, i})
 			}
 			if c := e.chain; i == len(u.entries)-1 || u.entries[i+1].chain != c {
-				p.land(c, again)
+				p.land(c, again, now)
 			}
 		}
 	}
@@ -253,14 +259,19 @@ func (p *Producer) settle(f *flight) (next *flight) {
 	return next
 }
 
-// land takes from a chain what was acknowledged and lets the rest go on.
-func (p *Producer) land(c *chain, again bool) {
+// land takes from a chain what was acknowledged and lets the rest go on, but for what had to be given up meanwhile.
+func (p *Producer) land(c *chain, again bool, now time.Time) {
 	if !again {
 		for range c.flying {
 			c.pop()
 		}
 	}
 	c.flying = 0
+	for e := c.first; e != nil && p.lapsed(e, now); e = e.behind {
+		if e.state == queued {
+			p.fail(e, cmp.Or(p.given, p.expired(e)))
+		}
+	}
 	p.makeReady(c, again)
 }
 
@@ -319,7 +330,7 @@ func (p *Producer) retry(e *entry, o *outcome, now time.Time) {
 		p.fail(e, t.cancelled)
 	case lasting(o.err):
 		p.fail(e, o.err)
-	case !p.born.Add(e.put + p.cfg.Deadline).After(now):
+	case p.lapsed(e, now):
 		p.fail(e, ErrExpired)
 	default:
 		e.state = queued
@@ -333,25 +344,39 @@ const throughputExceeded = "ProvisionedThroughputExceededException"
 
 // failed is the outcome of a request that returned an error.
 func failed(ctx context.Context, err error) outcome {
-	var api smithy.APIError
-	answered := errors.As(err, &api) && api.ErrorFault() == smithy.FaultClient
+	code, answered := refused(err)
 	if ctx.Err() != nil {
 		err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
 	}
-	return outcome{err: err, throttled: answered && api.ErrorCode() == throughputExceeded, unknown: !answered}
+	return outcome{err: err, throttled: answered && code == throughputExceeded, unknown: !answered}
+}
+
+// refused tells whether the service refused a request as the client's fault, and with which code. An error that the SDK
+// has no type for says nothing of faults; its status does.
+func refused(err error) (code string, ok bool) {
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return "", false
+	}
+	if api.ErrorFault() == smithy.FaultUnknown {
+		var answer *smithyhttp.ResponseError
+		return api.ErrorCode(), errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+	}
+	return api.ErrorCode(), api.ErrorFault() == smithy.FaultClient
 }
 
 // lasting tells whether the service will say the same again: it refuses the request as such, and not for its load.
 func lasting(err error) bool {
-	var api smithy.APIError
-	if !errors.As(err, &api) || api.ErrorFault() != smithy.FaultClient {
+	code, ok := refused(err)
+	if _, load := retry.DefaultThrottleErrorCodes[code]; !ok || load {
 		return false
 	}
-	switch api.ErrorCode() {
-	case throughputExceeded, "LimitExceededException", "ThrottlingException", "Throttling", "KMSThrottlingException",
-		"RequestTimeout", "RequestExpired", "ExpiredToken", "ExpiredTokenException", "ExpiredNextTokenException",
-		"ResourceInUseException":
+	switch code {
+	case "KMSThrottlingException", "RequestTimeout", "RequestTimeoutException", "ExpiredToken", "ExpiredTokenException",
+		"ExpiredNextTokenException", "ResourceInUseException", "UnknownError":
 		return false
+	case "RequestExpired", "RequestInTheFuture", "RequestTimeTooSkewed", "InvalidSignatureException", "SignatureDoesNotMatch":
+		return false // the SDK learns of a clock that is wrong from the answer
 	default:
 		return true
 	}

@@ -1,10 +1,12 @@
 package producer_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -190,6 +192,90 @@ func TestRecordsThatExpireLeaveGapsAndNoDisorder(t *testing.T) {
 			if !errors.Is(err, producer.ErrExpired) {
 				t.Errorf("record %d: %v", n, err)
 			}
+		}
+	})
+}
+
+func TestAnswersOfAKeyComeInOrderThoughRecordsBehindOneInFlightAreGivenUp(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *producer.Producer){
+		"at their deadline": func(t *testing.T, p *producer.Producer) {
+			time.Sleep(4 * time.Second)
+			if s := p.Stats(); s.Buffered != 3 {
+				t.Errorf("Stats = %+v while the first is in flight, want 3 records", s)
+			}
+			if err := p.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		"by Close": func(t *testing.T, p *producer.Producer) {
+			if err := closeBy(t, p, time.Millisecond); !strings.Contains(fmt.Sprint(err), "gave up 3 records") {
+				t.Errorf("Close = %v", err)
+			}
+		},
+	} {
+		for _, order := range []producer.Order{producer.OrderPerKey, producer.OrderStrict} {
+			t.Run(name+", "+order.String(), func(t *testing.T) {
+				bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+					w.wire.set(func(c *call) (*http.Response, error) {
+						if !c.puts() {
+							return c.send()
+						}
+						select {
+						case <-time.After(5 * time.Second):
+							return c.send()
+						case <-c.req.Context().Done():
+							return nil, c.req.Context().Err()
+						}
+					})
+					p := w.producer(producer.Config{Order: order, Deadline: time.Second})
+					b := newBook()
+					for n := range 3 {
+						if err := p.PutAsync(t.Context(), record.Record{PartitionKey: "k", Data: text(n)}, b.note(n)); err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(20 * time.Millisecond)
+					}
+					end(t, p)
+					if !slices.Equal(b.order, []int{0, 1, 2}) {
+						t.Errorf("answers for %v: %v", b.order, b.bad)
+					}
+					for n := 1; n < 3; n++ {
+						if errors.Is(b.bad[n], producer.ErrUnknown) || errors.Is(b.bad[n], producer.ErrExpired) == errors.Is(b.bad[n], producer.ErrClosed) {
+							t.Errorf("record %d: %v", n, b.bad[n])
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+// What was due first may have been given up when its time comes.
+func TestALaneIsSentInTimeAfterOneThatHasNothingLeft(t *testing.T) {
+	inAllModes(t, 2, noLimits, func(t *testing.T, w *world, cfg producer.Config, _ func(stored) string) {
+		cfg.Linger = 100 * time.Millisecond
+		p := w.producer(cfg)
+		put := func(ctx context.Context, hash record.HashKey) error {
+			_, err := p.Put(ctx, record.Record{PartitionKey: hash.String(), ExplicitHashKey: hash.String()})
+			return err
+		}
+		if err := put(t.Context(), record.HashKey{}); err != nil { // lists the shards
+			t.Fatal(err)
+		}
+		cancelled := make(chan error)
+		go func() {
+			ctx, cancel := contextFor(50 * time.Millisecond)
+			defer cancel()
+			cancelled <- put(ctx, record.HashKey{})
+		}()
+		time.Sleep(60 * time.Millisecond)
+		began := time.Now()
+		if err := put(t.Context(), record.MaxHashKey); err != nil || time.Since(began) > cfg.Linger {
+			t.Errorf("Put = %v after %v, want at most %v", err, time.Since(began), cfg.Linger)
+		}
+		<-cancelled
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -120,6 +120,7 @@ func New(api *kinesis.Client, cfg Config) (*Producer, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
+	cfg.Linger = min(cfg.Linger, cfg.Deadline/2)
 	if api == nil {
 		return nil, errors.New("producer: no Kinesis client given")
 	}
@@ -179,7 +180,7 @@ func (p *Producer) Put(ctx context.Context, r record.Record) (Ack, error) {
 // called.
 //
 // done, which may be nil, is called once with the record's answer: calls come one at a time from a goroutine of the
-// producer, for the records of a key in the order of their Puts. It must be quick, and must not call Put, PutAsync, Flush
+// producer, but in OrderNone for the records of a key in the order of their Puts. It must be quick, and must not call Put, PutAsync, Flush
 // or Close, which might wait for it.
 func (p *Producer) PutAsync(ctx context.Context, r record.Record, done func(Ack, error)) error {
 	_, err := p.put(ctx, &r, done)
@@ -385,10 +386,10 @@ func (p *Producer) abandon(why error) {
 	p.end(why)
 }
 
-// failQueued gives up all records that are not in flight.
+// failQueued gives up all records that are not in flight, nor behind one that is.
 func (p *Producer) failQueued(why error) {
 	for e := p.backlog.oldest; e != nil; e = e.newer {
-		if e.state == queued {
+		if e.idle() {
 			p.fail(e, why)
 		}
 	}
@@ -469,14 +470,20 @@ func poke(c chan struct{}) {
 	}
 }
 
-// expire gives up the queued records whose deadline has passed, and returns when the next one's does.
+// lapsed reports whether e is not to be sent any more.
+func (p *Producer) lapsed(e *entry, now time.Time) bool {
+	return p.given != nil || !p.born.Add(e.put+p.cfg.Deadline).After(now)
+}
+
+// expire gives up the queued records whose deadline has passed, and returns when the next one's does. Those behind one in
+// flight are left to land.
 func (p *Producer) expire(now time.Time) (next time.Time) {
 	for e := p.backlog.unexpired; e != nil; e = e.newer {
 		p.backlog.unexpired = e
 		if due := p.born.Add(e.put + p.cfg.Deadline); due.After(now) {
 			return due
 		}
-		if e.state == queued {
+		if e.idle() {
 			p.fail(e, p.expired(e))
 		}
 	}

@@ -194,6 +194,9 @@ func TestABadRecordFailsAlone(t *testing.T) {
 		if acked != 298 || bad != 2 || !errors.As(b.bad[17], &refused) || errors.Is(b.bad[250], producer.ErrUnknown) {
 			t.Errorf("%d acknowledged, %d not: %v, %v", acked, bad, b.bad[17], b.bad[250])
 		}
+		if n := p.Stats().Requests; n != int64(w.wire.count("PutRecords")) {
+			t.Errorf("Stats tell %d requests of %d", n, w.wire.count("PutRecords"))
+		}
 	})
 }
 
@@ -364,6 +367,53 @@ func TestErrorsThatLastAreToldAtOnce(t *testing.T) {
 		var denied *types.AccessDeniedException
 		if !errors.As(err, &denied) || errors.Is(err, producer.ErrUnknown) || time.Since(began) > time.Second {
 			t.Errorf("Put without permission = %v after %v", err, time.Since(began))
+		}
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The SDK has types for few of the errors that every service may answer with.
+func TestARefusalWithoutATypeIsAnAnswer(t *testing.T) {
+	for code, lasting := range map[string]bool{
+		"UnrecognizedClientException": true, "MissingAuthenticationTokenException": true, "SerializationException": true,
+		"ThrottlingException": false, "ExpiredTokenException": false, "InvalidSignatureException": false,
+	} {
+		t.Run(code, func(t *testing.T) {
+			bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+				w.wire.set(func(c *call) (*http.Response, error) {
+					if c.puts() {
+						return c.refuse(code)
+					}
+					return c.send()
+				})
+				p := w.producer(producer.Config{Deadline: 5 * time.Second})
+				began := time.Now()
+				_, err := p.Put(t.Context(), record.Record{PartitionKey: "k", Data: text(1)})
+				if err == nil || !strings.Contains(err.Error(), code) || errors.Is(err, producer.ErrUnknown) || errors.Is(err, producer.ErrExpired) == lasting {
+					t.Errorf("Put = %v, want to know that the record is not in the stream", err)
+				}
+				if took := time.Since(began); lasting != (took < time.Second) {
+					t.Errorf("told after %v", took)
+				}
+				if err := p.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if s := p.Stats(); s.Unanswered != 0 {
+					t.Errorf("Stats = %+v, want every request answered", s)
+				}
+			})
+		})
+	}
+}
+
+func TestARecordDoesNotLingerUntilItsDeadline(t *testing.T) {
+	bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+		p := w.producer(producer.Config{Linger: time.Minute, Deadline: 10 * time.Second})
+		began := time.Now()
+		if _, err := p.Put(t.Context(), record.Record{PartitionKey: "k", Data: text(1)}); err != nil || time.Since(began) != 5*time.Second {
+			t.Errorf("Put = %v after %v, want that it is sent after 5s", err, time.Since(began))
 		}
 		if err := p.Close(t.Context()); err != nil {
 			t.Error(err)

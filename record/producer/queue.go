@@ -53,6 +53,10 @@ func (e *entry) troubled() *trouble {
 	return e.trouble
 }
 
+// idle reports whether e is queued and none of its chain is in flight. Behind one in flight it may not be given up yet,
+// since the answers of a chain come in its order.
+func (e *entry) idle() bool { return e.state == queued && e.chain.flying == 0 }
+
 // cost is how many bytes a record counts for in the buffer.
 func (e *entry) cost() int64 { return int64(e.size) + int64(len(e.explicit)) + entryOverhead }
 
