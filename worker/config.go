@@ -81,6 +81,9 @@ type Config struct {
 	// utilisation that the workers report where all of them do. The leader's value counts.
 	BalanceByCount bool
 
+	// Balance tunes how leases move from busy workers to idle ones. The leader's value counts.
+	Balance Balance
+
 	// Metrics measures how busy this worker's machine is. The default measures the CPU where Java KCL does: on ECS, on
 	// EKS and on EC2.
 	Metrics *metrics.Reporter
@@ -90,8 +93,9 @@ type Config struct {
 	// refuses to start beside such workers.
 	Compatible2X bool
 
-	// SingleTable lets a leader bring the three tables of KCL 3.0 to 3.4 into one once every worker can use it
-	// (migrateAllEntitiesToLeaseTable). It makes no difference to an application that has one table.
+	// SingleTable has this worker use one table in place of the three of KCL 3.0 to 3.4, and a leader bring them into one,
+	// once every worker can (migrateAllEntitiesToLeaseTable); the leader waits until the whole fleet has it set. It makes no
+	// difference to an application that has one table.
 	SingleTable bool
 
 	// Retry says what happens after an error of ProcessRecords. The zero Retry tries for ever with back-off.
@@ -126,6 +130,24 @@ type Config struct {
 
 	// Clock is the worker's time and randomness. The zero value is the real one; simulations hand in their own.
 	Clock clock.Clock
+}
+
+// Balance says when leases move to even out what the workers have to do. What is zero has the default of Java KCL.
+type Balance struct {
+	// Threshold is how far, in percent, a worker's utilisation may be from the fleet's before leases move
+	// (reBalanceThresholdPercentage); 10.
+	Threshold int
+
+	// Dampening is the part, in percent, of a measured imbalance that one round corrects (dampeningPercentage), 1 to 100;
+	// 60. Smaller values move leases in smaller steps.
+	Dampening int
+
+	// NoOvershoot forbids that a worker with too much gives a lease that is more than it has too much
+	// (allowThroughputOvershoot is the opposite).
+	NoOvershoot bool
+
+	// Alpha is the weight of a new value in the moving average of a worker's metric (workerMetricsEMAAlpha), up to 1; 0.5.
+	Alpha float64
 }
 
 // Retry is the policy for a batch whose processing fails. Its zero value retries for ever, pausing 100 ms to 30 s.
@@ -225,6 +247,10 @@ func (c Config) validate() error {
 	}
 	if c.MaxThroughputKBps < 0 {
 		bad("MaxThroughputKBps", "is %v; want 0 for no limit, or more", c.MaxThroughputKBps)
+	}
+	if b := c.Balance; b.Threshold < 0 || b.Dampening < 0 || b.Dampening > 100 || !(b.Alpha >= 0 && b.Alpha <= 1) {
+		bad("Balance", "has Threshold %d, Dampening %d and Alpha %v; want each 0 for the default, or Threshold from 1, Dampening to 100, Alpha to 1",
+			b.Threshold, b.Dampening, b.Alpha)
 	}
 	if c.MaxBatchRecords < 1 {
 		bad("MaxBatchRecords", "is %d; want at least 1", c.MaxBatchRecords)

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -62,6 +63,10 @@ func TestABadConfigNamesTheFieldAndTheRange(t *testing.T) {
 		{"a short drain", func(c *worker.Config) { c.DrainTimeout = time.Millisecond }, "DrainTimeout", "is 1ms; want 100ms to 10m0s"},
 		{"a long drain", func(c *worker.Config) { c.DrainTimeout = time.Hour }, "DrainTimeout", "is 1h0m0s; want 100ms to 10m0s"},
 		{"fewer than no leases", func(c *worker.Config) { c.MaxLeases = -1 }, "MaxLeases", "is -1; want 0 for no limit, or at least 1"},
+		{"a negative threshold", func(c *worker.Config) { c.Balance.Threshold = -1 }, "Balance", "has Threshold -1, Dampening 0 and Alpha 0; want each 0"},
+		{"more than all at a time", func(c *worker.Config) { c.Balance.Dampening = 101 }, "Balance", "Dampening 101"},
+		{"more weight than all", func(c *worker.Config) { c.Balance.Alpha = 1.5 }, "Balance", "Alpha 1.5"},
+		{"a weight that is no number", func(c *worker.Config) { c.Balance.Alpha = math.NaN() }, "Balance", "Alpha NaN"},
 		{"batches without records", func(c *worker.Config) { c.MaxBatchRecords = -1 }, "MaxBatchRecords", "is -1; want at least 1"},
 		{"batches without bytes", func(c *worker.Config) { c.MaxBatchBytes = -5 }, "MaxBatchBytes", "is -5; want at least 1"},
 		{"no memory", func(c *worker.Config) { c.MemoryBudget = 1<<20 - 1 }, "MemoryBudget", "is 1048575 bytes; want at least 1048576"},
@@ -99,6 +104,7 @@ func TestTheLimitsThemselvesAreAccepted(t *testing.T) {
 		"the most": func(c *worker.Config) {
 			c.Application, c.WorkerID = strings.Repeat("a", 128), strings.Repeat("w", 256)
 			c.LeaseDuration, c.DrainTimeout = 10*time.Minute, 10*time.Minute
+			c.Balance = worker.Balance{Threshold: 1000, Dampening: 100, Alpha: 1}
 		},
 		"a pause longer than the default's most": func(c *worker.Config) { c.Retry.MinBackoff = time.Minute },
 		"a start at a moment":                    func(c *worker.Config) { c.Start = record.AtTimestamp(time.Unix(1, 0)) },

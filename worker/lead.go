@@ -145,9 +145,11 @@ func (l *leading) survey(ctx context.Context) (rows []lease.Lease, members []lea
 
 // assignment is what the leader goes by.
 func (w *Worker) assignment() assign.Config {
+	b := w.cfg.Balance
 	return assign.Config{
 		Duration: w.cfg.LeaseDuration, HandoverTimeout: handoverTimeout, MaxLeases: w.cfg.MaxLeases,
 		ByCount: w.cfg.BalanceByCount, MaxThroughputKBps: w.cfg.MaxThroughputKBps,
+		Threshold: b.Threshold, Dampening: b.Dampening, NoOvershoot: b.NoOvershoot, Alpha: b.Alpha,
 	}
 }
 
