@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -167,4 +168,74 @@ func TestATableOfTheOtherModalityIsRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// mute is a table whose lock a worker cannot keep or take, while all its other calls succeed.
+type mute struct {
+	lease.Store
+	is *atomic.Bool
+}
+
+func (s mute) PutLeader(ctx context.Context, seen, next lease.Lock) error {
+	if s.is.Load() {
+		return errCut
+	}
+	return s.Store.PutLeader(ctx, seen, next)
+}
+
+func (s mute) Beat(ctx context.Context, held, next lease.Lock) error {
+	if s.is.Load() {
+		return errCut
+	}
+	return s.Store.Beat(ctx, held, next)
+}
+
+// What a leader saw before another led does not count: the stream may have been named meanwhile.
+func TestAFormerStreamIsKeptForItsTimeWhoeverHasLedBefore(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 1, memstream.Options{})
+		one, two := memstream.New("one", 1, memstream.Options{}), memstream.New("two", 1, memstream.Options{})
+		var mu sync.Mutex
+		streams := []worker.Stream{one, two}
+		name := func(s ...worker.Stream) { mu.Lock(); defer mu.Unlock(); streams = s }
+		var mutes [2]atomic.Bool
+		start := func(i int) *member {
+			return f.start(string(rune('a'+i)), func(c *worker.Config) {
+				c.Streams, c.FormerStreams, c.Leases = nil, 10*time.Minute, mute{c.Leases, &mutes[i]}
+				c.StreamsFunc = func(context.Context) ([]worker.Stream, error) {
+					mu.Lock()
+					defer mu.Unlock()
+					return slices.Clone(streams), nil
+				}
+			})
+		}
+		a, b := start(0), (*member)(nil)
+		leads := func(m *member) {
+			t.Helper()
+			f.until(m.ID()+" leads", time.Minute, func() bool { return a.Status().Leader == m.ID() && b.Status().Leader == m.ID() })
+		}
+		f.until("a leads", time.Minute, func() bool { return a.Status().Leader == "a" })
+		b = start(1)
+		leads(a)
+		rows := func() int { rows, _ := f.store.List(t.Context()); return len(rows) }
+		f.until("there are two leases", time.Minute, func() bool { return rows() == 2 })
+
+		name(one)
+		pass(3 * time.Minute)
+		mutes[0].Store(true)
+		leads(b)
+		name(one, two)
+		pass(2 * time.Minute)
+		name(one)
+		pass(6 * time.Minute)
+		mutes[0].Store(false)
+		mutes[1].Store(true)
+		leads(a)
+		pass(2 * time.Minute)
+		if rows() != 2 {
+			t.Error("the leases of a stream are gone that is not named for 8 minutes; want 10 at least")
+		}
+		f.until("they are deleted", 15*time.Minute, func() bool { return rows() == 1 })
+		stop(t, a, b)
+	})
 }

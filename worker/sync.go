@@ -69,6 +69,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if w.duty().Led && !w.election.Leading() {
+			clear(former) // what is seen after a gap must be judged afresh
 			w.await(ctx, changed)
 			continue
 		}
