@@ -133,8 +133,9 @@ func (w *Worker) followClientVersion(ctx context.Context, ready *migrate.Readine
 	if !w.duty().Ready {
 		return nil
 	}
+	_, missing := w.owned(ctx) // the index may have been deleted after a rollback, or be in the making
 	round := w.lastRound()
-	if round == nil || !ready.Observe(true, *round, w.cfg.LeaseDuration, w.clock.Now()) {
+	if round == nil || !ready.Observe(missing == nil, *round, w.cfg.LeaseDuration, w.clock.Now()) {
 		return nil
 	}
 	next := w.migration(lease.ClientVersion, lease.Client3XWithRollback)

@@ -2,7 +2,9 @@ package worker_test
 
 import (
 	"context"
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +89,42 @@ func TestATableLeftBy2XIsTakenOver(t *testing.T) {
 		}
 		stop(t, b)
 		f.verify()
+	})
+}
+
+// noIndex is a table whose owner index is gone, as KCL's tool leaves it after a rollback, or not ready yet.
+type noIndex struct {
+	lease.Store
+	ready *atomic.Bool
+}
+
+func (s noIndex) Owned(ctx context.Context, worker string) ([]string, error) {
+	if !s.ready.Load() {
+		return nil, errors.New("the table does not have the specified index")
+	}
+	return s.Store.Owned(ctx, worker)
+}
+
+func TestAFleetStaysCompatibleWith2XUntilTheOwnerIndexIsReady(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 2, memstream.Options{})
+		upgrade := lease.Migration{Key: lease.ClientVersion, State: lease.ClientUpgradeFrom2X, By: "tool", At: time.Now().Truncate(time.Millisecond)}
+		if err := f.store.PutMigration(t.Context(), lease.Migration{}, upgrade); err != nil {
+			t.Fatal(err)
+		}
+		var ready atomic.Bool
+		a := f.start("a", func(c *worker.Config) { c.Compatible2X, c.Leases = true, noIndex{c.Leases, &ready} })
+		state := func() string {
+			m, _ := f.store.Migration(t.Context(), lease.ClientVersion)
+			return m.State
+		}
+		pass(20 * time.Minute)
+		if got := state(); got != lease.ClientUpgradeFrom2X {
+			t.Errorf("%s without an index, want %s", got, lease.ClientUpgradeFrom2X)
+		}
+		ready.Store(true)
+		f.until("the fleet is ready for 3.x", 15*time.Minute, func() bool { return state() == lease.Client3XWithRollback })
+		stop(t, a)
 	})
 }
 
