@@ -9,6 +9,9 @@ type TableMover interface {
 	// Apart reports whether there are such tables in use: they are there, and SingleTable was not TableComplete when it
 	// was last read.
 	Apart() bool
+	// Unite has PutMember write to the lease table from TableDeployed on, when every worker understands that, as a worker
+	// of KCL 3.5 that is to use one table only does: a leader moves nothing while a worker still writes to the old one.
+	Unite()
 	// Leftovers returns how many items of the old coordinator table are still to be moved, and the Member items in the
 	// old table of workers.
 	Leftovers(ctx context.Context) (items int, members []Member, err error)

@@ -162,6 +162,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // prepare makes the table ready and asks each stream who it is. Trouble that may pass is retried for a while.
 func (w *Worker) prepare(ctx context.Context) error {
+	if tables, ok := w.cfg.Leases.(lease.TableMover); ok && w.cfg.SingleTable {
+		tables.Unite()
+	}
 	err := w.retryStart(ctx, "open the lease table", func() error { return w.cfg.Leases.Open(ctx) })
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -63,7 +64,24 @@ func (s *Store) PutMember(ctx context.Context, m lease.Member) error {
 		TableName: &p.table, Key: p.keyOf(m.Worker), UpdateExpression: u.expression(),
 		ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	})
-	return s.failed(p, "write member "+m.Worker, err)
+	if err != nil {
+		return s.failed(p, "write member "+m.Worker, err)
+	}
+	return s.leaveOldTable(ctx, m.Worker)
+}
+
+// leaveOldTable deletes the item of a worker in the old table once it writes to the lease table. It would come to light
+// again when that in the lease table is deleted, and be taken for a sign of life.
+func (s *Store) leaveOldTable(ctx context.Context, worker string) error {
+	if apart, writing := s.layout.members(); !apart || writing {
+		return nil
+	}
+	p := s.metrics()
+	err := s.deleteItem(ctx, p, "delete member", worker, func(u *update) { u.when(u.exists(p.keyAttr)) })
+	if errors.Is(err, lease.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // DeleteMember removes the item of a worker.

@@ -23,6 +23,9 @@ const (
 // Apart reports whether there are tables of KCL 3.0 to 3.4 that are in use.
 func (s *Store) Apart() bool { return s.layout.apart() }
 
+// Unite has workers' items go to the lease table from lease.TableDeployed on.
+func (s *Store) Unite() { s.layout.unite() }
+
 // Leftovers reads both old tables.
 func (s *Store) Leftovers(ctx context.Context) (int, []lease.Member, error) {
 	if !s.layout.apart() {

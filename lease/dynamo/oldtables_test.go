@@ -199,6 +199,40 @@ func TestSurveyMergesOldAndNewTableOfWorkers(t *testing.T) {
 	}
 }
 
+// Who is to use one table only leaves the old table of workers as soon as everybody understands that, and not before.
+func TestWorkersThatAreToUniteLeaveTheOldTableWhenAllUnderstandOne(t *testing.T) {
+	client, s := threeTables(t)
+	ctx := t.Context()
+	s.Unite()
+	seen := lease.Migration{}
+	for _, test := range []struct{ state, want string }{
+		{lease.TableInit, "leases [], coordinators [TableMigration3.5], workers [w1]"},
+		{lease.TableDeployed, "leases [w1], coordinators [TableMigration3.5], workers []"},
+	} {
+		must(t, s.PutMigration(ctx, seen, tables(test.state)))
+		seen = tables(test.state)
+		must(t, s.PutMember(ctx, lease.Member{Worker: "w1", Updated: noon}))
+		if got := where(t, client); got != test.want {
+			t.Errorf("%s: %s\nwant %s", test.state, got, test.want)
+		}
+	}
+}
+
+// An item that was left in the old table would be taken for a sign of life when that in the lease table has gone.
+func TestAWorkerThatHasGoneLeavesNoItemInEitherTable(t *testing.T) {
+	_, s := threeTables(t)
+	ctx := t.Context()
+	before := lease.Member{Worker: "w1", Updated: noon}
+	must(t, s.PutMember(ctx, before))
+	must(t, s.PutMigration(ctx, lease.Migration{}, tables(lease.TablePending)))
+	after := lease.Member{Worker: "w1", Updated: noon.Add(10 * time.Second)}
+	must(t, s.PutMember(ctx, after))
+	must(t, s.DeleteMember(ctx, after))
+	if _, members, err := s.Survey(ctx); err != nil || len(members) != 0 {
+		t.Errorf("Survey gave members %v, %v; want none", members, err)
+	}
+}
+
 func TestOldTablesAreFoundByNameAndNeverMade(t *testing.T) {
 	client := serve(t, localstream.Options{})
 	open(t, client)

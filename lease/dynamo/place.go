@@ -52,6 +52,7 @@ type layout struct {
 	coordinators bool       // the table is there
 	metrics      bool
 	state        string // of lease.SingleTable, as last read or written; "" if nothing is stored
+	one          bool   // this worker is to use one table only
 }
 
 // apart reports whether leader and migrations are in a table of their own, and members reports the same of what workers
@@ -66,7 +67,8 @@ func (l *layout) members() (apart, writing bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	apart = l.coordinators && l.metrics && l.state != lease.TableComplete
-	return apart, apart && l.state != lease.TablePending
+	moved := l.state == lease.TablePending || l.one && l.state == lease.TableDeployed
+	return apart, apart && !moved
 }
 
 // moved reports whether new items go to the lease table.
@@ -87,6 +89,12 @@ func (l *layout) found(coordinators, metrics bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.coordinators, l.metrics = coordinators, metrics
+}
+
+func (l *layout) unite() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.one = true
 }
 
 // follow takes note of what is known of a migration.
