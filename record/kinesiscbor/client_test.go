@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis"
 	"github.com/aws/aws-sdk-go-v2/service/kinesis/types"
 	"github.com/aws/smithy-go"
@@ -452,6 +453,50 @@ func TestAnswersThatAreWrongAreErrors(t *testing.T) {
 		}
 		if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", what, err, c.want)
+		}
+	}
+}
+
+// inTurn is an HTTP client that gives one answer after the other.
+type inTurn []answers
+
+func (c *inTurn) Do(req *http.Request) (*http.Response, error) {
+	now := (*c)[0]
+	*c = (*c)[1:]
+	return now.Do(req)
+}
+
+func TestAPageHasNothingOfAnAttemptThatFailed(t *testing.T) {
+	cbor := http.Header{"Content-Type": {"application/x-amz-cbor-1.1"}}
+	bad, good := "\xa2\x67Records\x81\xa1\x64Data\x41e\x61a\xff", "\xa1\x67Records\x81\xa1\x64Data\x41d"
+	always := func(o *retry.StandardOptions) {
+		o.Retryables = []retry.IsErrorRetryable{retry.IsErrorRetryableFunc(func(error) aws.Ternary { return aws.TrueTernary })}
+		o.MaxBackoff = time.Nanosecond
+	}
+	for what, second := range map[string]answers{
+		"of known length":   {200, cbor, good, int64(len(good))},
+		"of unknown length": {200, cbor, good, -1},
+		"in JSON":           {200, http.Header{"Content-Type": {"application/x-amz-json-1.1"}}, `{"Records":[{"Data":"ZA=="}]}`, -1},
+	} {
+		client := kinesis.New(kinesis.Options{
+			Region: "us-east-1", HTTPClient: &inTurn{{200, cbor, bad, int64(len(bad))}, second},
+			Retryer: retry.NewStandard(always), Credentials: aws.AnonymousCredentials{},
+		}, kinesiscbor.Enable)
+		var page kinesiscbor.Page
+		out, err := client.GetRecords(kinesiscbor.ReadInto(t.Context(), &page), &kinesis.GetRecordsInput{ShardIterator: name})
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		var got []string
+		for _, r := range page.Records {
+			got = append(got, string(r.Data))
+		}
+		for _, r := range out.Records {
+			got = append(got, string(r.Data))
+		}
+		if !slices.Equal(got, []string{"d"}) {
+			t.Errorf("%s: records %q, want only that of the second answer", what, got)
 		}
 	}
 }

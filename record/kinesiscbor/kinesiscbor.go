@@ -131,14 +131,19 @@ func (b *requestBody) Len() int                                   { return b.r.L
 
 // DeserializeResponse reads an answer in CBOR into out, or returns the error that it tells.
 func (p *protocol) DeserializeResponse(ctx context.Context, op *smithy.OperationSchema, known *smithy.TypeRegistry, resp *smithyhttp.Response, out smithy.Deserializable) error {
+	var page *Page
+	answer, getRecords := out.(*kinesis.GetRecordsOutput)
+	if getRecords {
+		page = pageFor(ctx)
+	}
 	if !isCBOR(resp.Header.Get("Content-Type")) {
 		return p.ClientProtocol.DeserializeResponse(ctx, op, known, resp, out)
 	}
 	if resp.StatusCode < 200 || resp.StatusCode >= 300 {
 		return failure(known, resp)
 	}
-	if answer, ok := out.(*kinesis.GetRecordsOutput); ok && resp.ContentLength > 0 {
-		return readPage(resp.Body, resp.ContentLength, answer, pageFor(ctx))
+	if getRecords && resp.ContentLength > 0 {
+		return readPage(resp.Body, resp.ContentLength, answer, page)
 	}
 	body, err := readBody(resp.Body, resp.ContentLength, maxBody)
 	if err != nil {
