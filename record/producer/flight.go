@@ -133,21 +133,25 @@ func (p *Producer) request(f *flight) {
 	} else {
 		p.putRecords(f.units)
 	}
+	elsewhere := func(u *unit) bool { return u.err == nil && u.shard != u.lane.shard }
+	if !slices.ContainsFunc(f.units, elsewhere) {
+		return
+	}
+	poke(p.look)
+	ctx, cancel := p.clock.WithTimeout(p.life, p.cfg.RequestTimeout, errNoAnswer) // for all units together
+	defer cancel()
 	for _, u := range f.units {
-		if u.err == nil && u.shard != u.lane.shard {
-			poke(p.look)
-			u.astray = p.astray(u)
-		}
+		u.astray = elsewhere(u) && p.astray(ctx, u)
 	}
 }
 
 // astray reports whether an aggregate that was taken by another shard than was expected has records that do not belong
 // there. Amazon's KCL throws such an aggregate away, and relies on the producer to put its records again.
-func (p *Producer) astray(u *unit) bool {
+func (p *Producer) astray(ctx context.Context, u *unit) bool {
 	if u.aggregate == nil {
 		return false
 	}
-	keys, ok := p.keysOf(u.shard)
+	keys, ok := p.keysOf(ctx, u.shard)
 	switch {
 	case !ok:
 		return true // which costs a copy at most

@@ -360,6 +360,37 @@ func resharding(t *testing.T, w *world, cfg producer.Config, reshard func(round 
 	}
 }
 
+// Whether aggregates lie where they belong cannot be told then, and must not be asked for each of them in turn.
+func TestAggregatesThatWentElsewhereAreSettledTogetherIfTheShardsCannotBeListed(t *testing.T) {
+	bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+		p := w.producer(producer.Config{Aggregate: true, AggregateBytes: 1 << 10, RequestTimeout: 2 * time.Second, Deadline: time.Second})
+		if _, err := p.Put(t.Context(), record.Record{PartitionKey: "k"}); err != nil {
+			t.Fatal(err)
+		}
+		w.split()
+		w.wire.set(func(c *call) (*http.Response, error) {
+			if c.op == "ListShards" {
+				return nil, errCut
+			}
+			return c.send()
+		})
+		began := time.Now()
+		b := newBook()
+		for n := range 100 {
+			data := fmt.Appendf(nil, "%d%100s", n, "")
+			if err := p.PutAsync(t.Context(), record.Record{PartitionKey: fmt.Sprint(n), Data: data}, b.note(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Close(t.Context()); err != nil || time.Since(began) > 3*time.Second {
+			t.Errorf("Close = %v after %v, want within a request's time", err, time.Since(began))
+		}
+		if _, bad := b.answers(); bad != 100 || !errors.Is(b.bad[7], producer.ErrUnknown) || p.Stats().Mispredicted < 5 {
+			t.Errorf("%d of 100 given up, %+v: %v", bad, p.Stats(), b.bad[7])
+		}
+	})
+}
+
 // A stream that distributes its records itself has no wrong shards: nothing may be sent again for ever.
 func TestAggregatesOfAStreamThatDistributesItsRecordsAreSentOnce(t *testing.T) {
 	bubble(t, 4, noLimits, func(t *testing.T, w *world) {

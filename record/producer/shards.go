@@ -203,10 +203,8 @@ func (p *Producer) adopt(m *shardMap) {
 	}
 }
 
-// keysOf waits until the map knows the shard's range. ok is false if it was not to be had within RequestTimeout.
-func (p *Producer) keysOf(shard string) (keys record.HashKeyRange, ok bool) {
-	ctx, cancel := p.clock.WithTimeout(p.life, p.cfg.RequestTimeout, errNoAnswer)
-	defer cancel()
+// keysOf waits until the map knows the shard's range. ok is false if it was not to be had before ctx ended.
+func (p *Producer) keysOf(ctx context.Context, shard string) (keys record.HashKeyRange, ok bool) {
 	for {
 		p.mu.Lock()
 		keys, ok = p.shards.keys[shard]
