@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -25,6 +26,7 @@ type leading struct {
 	w      *Worker
 	census assign.Census
 	skewed map[string]bool // members whose clocks were reported
+	damage string          // the report of rows that cannot be read, as last made
 	limit  time.Duration   // for how long the next survey may take
 	cost   time.Duration   // what the last one took as far as the size of the table explains it
 	rows   int             // that it read
@@ -42,12 +44,16 @@ func (w *Worker) leadLoop(ctx context.Context) {
 		}
 		suspect, err := l.round(ctx, leads)
 		pause := l.every(leads, suspect)
-		if err != nil && ctx.Err() == nil {
+		switch {
+		case errors.Is(err, lease.ErrDamaged): // the other rows were dealt with
+			l.reportDamage(err)
+			failed = 0
+		case err != nil && ctx.Err() == nil:
 			failed++
 			w.trouble(fmt.Errorf("assign leases: %w", err))
 			pause = max(pause, w.clock.Backoff(failed, 100*time.Millisecond, w.cfg.LeaseDuration/3))
-		} else {
-			failed = 0
+		default:
+			failed, l.damage = 0, ""
 		}
 		pause = max(pause, 3*l.cost) // a large table must not be read all the time
 		w.pauseFor(ctx, pause, w.pokeLead, changed)
@@ -250,6 +256,14 @@ func (l *leading) ask(ctx context.Context, m assign.Move) {
 	}
 	if t := l.w.tenure(row.Key); t != nil {
 		t.keeper.Notice(row)
+	}
+}
+
+// reportDamage tells of rows that cannot be read, not in each round but when they have changed.
+func (l *leading) reportDamage(err error) {
+	if text := err.Error(); text != l.damage {
+		l.damage = text
+		l.w.trouble(fmt.Errorf("assign leases: %w", err))
 	}
 }
 

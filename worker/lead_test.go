@@ -419,3 +419,45 @@ func TestAWorkerThatStopsLeavesNoItemWhateverBecameOfItsWrites(t *testing.T) {
 		})
 	}
 }
+
+// damaged is a table with a row that cannot be read.
+type damaged struct{ lease.Store }
+
+func (s damaged) Survey(ctx context.Context) ([]lease.Lease, []lease.Member, error) {
+	rows, members, err := s.Store.Survey(ctx)
+	if err == nil {
+		err = fmt.Errorf("%w: %q: attribute leaseCounter", lease.ErrDamaged, "foreign")
+	}
+	return rows, members, err
+}
+
+// A row that cannot be read delays nothing: the others are assigned as soon as ever. It is reported, and once.
+func TestADamagedRowDelaysNoFailoverAndIsReportedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 6, memstream.Options{})
+		var reports tally
+		broken := func(c *worker.Config) {
+			c.Leases = damaged{c.Leases}
+			c.Hooks.Failed = func(_ worker.ShardInfo, err error) {
+				if errors.Is(err, lease.ErrDamaged) && strings.Contains(err.Error(), "assign") {
+					reports.add(c.WorkerID)
+				}
+			}
+		}
+		a := f.start("a", broken)
+		f.until("a leads", time.Second, func() bool { return a.Status().Leader == "a" })
+		b, c := f.start("b", broken), f.start("c", broken)
+		f.settled(time.Minute, 2, a, b, c)
+		pass(time.Minute)
+		b.kill()
+		f.put(100)
+		if took := f.all(time.Minute); took > 12*time.Second {
+			t.Errorf("the shards flow again after %v, want at most 12s", took)
+		}
+		if n := reports.of("a"); n != 1 {
+			t.Errorf("the leader has reported it %d times, want once", n)
+		}
+		stop(t, a, c)
+		f.verify()
+	})
+}
