@@ -8,6 +8,8 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/aws/aws-sdk-go-v2/service/kinesis"
+	"github.com/aws/aws-sdk-go-v2/service/kinesis/schemas"
 	"github.com/aws/smithy-go"
 	"github.com/aws/smithy-go/eventstream"
 )
@@ -35,7 +37,7 @@ func (p *protocol) DeserializeInitialResponse(_ *smithy.Schema, r io.Reader, _ s
 		return fmt.Errorf("read the first message: %w", noEOF(err))
 	}
 	if f.kind != "" && f.kind != eventstream.EventMessageType {
-		_, err := newJSON().DeserializeEventMessage(nil, nil, bytes.NewReader(f.whole))
+		_, err := p.DeserializeEventMessage(schemas.SubscribeToShardEventStream, kinesis.TypeRegistry, bytes.NewReader(f.whole))
 		return fmt.Errorf("read the first message: %w", err)
 	}
 	if f.event != "initial-response" {
