@@ -26,13 +26,14 @@ type Config struct {
 
 	// Streams are the streams that the application reads, one or several. With several, every lease row carries the
 	// stream's identifier, as Java KCL's multi-stream mode does; an application cannot change between the two on one
-	// table.
+	// table. Their names must differ, also of streams of different accounts.
 	Streams []Stream
 
 	// StreamsFunc, if set, names the streams in place of Streams. It is asked at the start and about each minute: the
 	// application begins with a new stream where From or Start says, and leaves one that is not named any more; its
 	// leases stay, so that it is taken up again where it was left, for as long as FormerStreams says. All workers of the
-	// application must be given the same streams.
+	// application must be given the same streams, each of a name of its own; a list with a name twice, or with nil, changes
+	// nothing and is reported.
 	StreamsFunc func(ctx context.Context) ([]Stream, error)
 
 	// FormerStreams is for how long the leases of a stream are kept that StreamsFunc does not name any more; at least a
@@ -213,16 +214,8 @@ func (c Config) validate() error {
 	if c.FormerStreams != 0 && (c.FormerStreams < time.Minute || c.StreamsFunc == nil) {
 		bad("FormerStreams", "is %v; want 0 for ever, or with StreamsFunc at least 1m", c.FormerStreams)
 	}
-	names := map[string]bool{}
-	for i, s := range c.Streams {
-		switch {
-		case s == nil:
-			bad("Streams", "has a nil stream at index %d", i)
-		case names[s.Name()]:
-			bad("Streams", "names %q twice; want each stream once", s.Name())
-		default:
-			names[s.Name()] = true
-		}
+	if what := badStreams(c.Streams); what != "" {
+		bad("Streams", "%s", what)
 	}
 	if c.Leases == nil {
 		bad("Leases", "is nil; want a lease.Store such as dynamo.New or memory.New")

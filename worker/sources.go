@@ -72,7 +72,7 @@ func (w *Worker) prepareStreams(ctx context.Context) error {
 	streams := w.cfg.Streams
 	if w.cfg.StreamsFunc != nil {
 		err := w.retryStart(ctx, "list streams", func() (err error) {
-			streams, err = w.cfg.StreamsFunc(ctx)
+			streams, err = w.askStreams(ctx)
 			return err
 		})
 		if err != nil {
@@ -86,6 +86,33 @@ func (w *Worker) prepareStreams(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// askStreams asks the application which streams there are. They are told apart by their names.
+func (w *Worker) askStreams(ctx context.Context) ([]Stream, error) {
+	streams, err := w.cfg.StreamsFunc(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if what := badStreams(streams); what != "" {
+		return nil, fmt.Errorf("%w: worker.Config.StreamsFunc: %s", lease.ErrInvalid, what)
+	}
+	return streams, nil
+}
+
+// badStreams says what is wrong with a list of streams, "" if nothing is.
+func badStreams(streams []Stream) string {
+	names := make(map[string]bool, len(streams))
+	for i, s := range streams {
+		switch {
+		case s == nil:
+			return fmt.Sprintf("has a nil stream at index %d", i)
+		case names[s.Name()]:
+			return fmt.Sprintf("names %q twice; want each stream once", s.Name())
+		}
+		names[s.Name()] = true
+	}
+	return ""
 }
 
 // addStream makes s one of the worker's.
@@ -120,7 +147,7 @@ func (w *Worker) streamsLoop(ctx context.Context) {
 
 // followStreams begins with new streams and leaves those that are not named any more.
 func (w *Worker) followStreams(ctx context.Context) error {
-	streams, err := w.cfg.StreamsFunc(ctx)
+	streams, err := w.askStreams(ctx)
 	if err != nil {
 		return fmt.Errorf("list streams: %w", err)
 	}

@@ -81,6 +81,48 @@ func TestStreamsComeAndGoAtRunTime(t *testing.T) {
 	})
 }
 
+// Streams are told apart by their names, so a second one of a name would be left out in silence.
+func TestAListOfStreamsThatNamesOneTwiceIsReportedAndChangesNothing(t *testing.T) {
+	one := memstream.New("one", 1, memstream.Options{})
+	for name, streams := range map[string][]worker.Stream{
+		"twice": {one, memstream.New("one", 1, memstream.Options{Account: "123456789012"})},
+		"nil":   {one, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				f := newFleet(t, 1, memstream.Options{})
+				var listed atomic.Bool
+				a := f.start("a", func(c *worker.Config) {
+					c.Streams = nil
+					c.StreamsFunc = func(context.Context) ([]worker.Stream, error) {
+						if listed.Swap(true) {
+							return streams, nil
+						}
+						return []worker.Stream{one}, nil
+					}
+				})
+				pass(2 * time.Minute)
+				if err := a.Status().LastError; err == nil || !strings.Contains(err.Error(), "StreamsFunc: ") || !strings.Contains(err.Error(), name) {
+					t.Errorf("Status tells of %v, want what is wrong with the list", err)
+				}
+				if n := len(a.Status().Shards); n != 1 {
+					t.Errorf("%d shards are read, want that of the first list", n)
+				}
+				stop(t, a)
+				b := f.start("b", func(c *worker.Config) {
+					c.Streams = nil
+					c.StreamsFunc = func(context.Context) ([]worker.Stream, error) { return streams, nil }
+				})
+				err := <-b.done
+				b.done <- err
+				if err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("Run = %v, want what is wrong with the list", err)
+				}
+			})
+		})
+	}
+}
+
 func TestSeveralStreamsInOneWorker(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		store := memory.New()
