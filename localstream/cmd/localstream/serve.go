@@ -10,6 +10,8 @@ import (
 	"math"
 	"net"
 	"os"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -215,6 +217,7 @@ func (c *config) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 		}
 		return fmt.Errorf("listening on %s: %w", c.addr, err)
 	}
+	defer runtime.KeepAlive(reserve())
 	faults := o.Faults
 	o.Faults = nil // not before the seed is planted
 	srv, err := localstream.Open(c.data, o)
@@ -245,6 +248,16 @@ func (c *config) run(ctx context.Context, stdout, stderr io.Writer) (err error) 
 	defer clean()
 	c.announce(stdout, "https", l.Addr(), authority)
 	return srv.ServeTLS(ctx, l, certificate)
+}
+
+// reserve takes memory that nobody touches, so that none of it is ever there, but for the garbage collector: it runs when
+// the heap has doubled. Without, a server with little data would collect several times a second, and calls would wait for
+// that. Where memory is limited there is none to take.
+func reserve() []byte {
+	if debug.SetMemoryLimit(-1) != math.MaxInt64 {
+		return nil
+	}
+	return make([]byte, 32<<20)
 }
 
 // certificate is the server's for TLS, with the path of the authority that clients are to trust unless the caller's
