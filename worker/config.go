@@ -40,6 +40,10 @@ type Config struct {
 	// minute, 0 is for ever.
 	FormerStreams time.Duration
 
+	// DropStream, if set, says of each such stream, by its identifier in the lease table, whether its leases may be deleted
+	// after that time at all; they all may without it.
+	DropStream func(stream string) bool
+
 	// Leases is the table that the fleet shares: lease/dynamo, or lease/memory for one process without a table.
 	Leases lease.Store
 
@@ -149,6 +153,10 @@ type Balance struct {
 
 	// Alpha is the weight of a new value in the moving average of a worker's metric (workerMetricsEMAAlpha), up to 1; 0.5.
 	Alpha float64
+
+	// Handover is for how long a live worker may take to hand a lease over before the leader moves it by force, from 1 s
+	// (gracefulLeaseHandoffTimeoutMillis); 30 s.
+	Handover time.Duration
 }
 
 // Retry is the policy for a batch whose processing fails. Its zero value retries for ever, pausing 100 ms to 30 s.
@@ -214,6 +222,9 @@ func (c Config) validate() error {
 	if c.FormerStreams != 0 && (c.FormerStreams < time.Minute || c.StreamsFunc == nil) {
 		bad("FormerStreams", "is %v; want 0 for ever, or with StreamsFunc at least 1m", c.FormerStreams)
 	}
+	if c.DropStream != nil && c.FormerStreams == 0 {
+		bad("DropStream", "is set without FormerStreams; want both, or neither")
+	}
 	if what := badStreams(c.Streams); what != "" {
 		bad("Streams", "%s", what)
 	}
@@ -240,6 +251,9 @@ func (c Config) validate() error {
 	}
 	if c.MaxThroughputKBps < 0 {
 		bad("MaxThroughputKBps", "is %v; want 0 for no limit, or more", c.MaxThroughputKBps)
+	}
+	if h := c.Balance.Handover; h != 0 && h < time.Second {
+		bad("Balance.Handover", "is %v; want 0 for the default, or at least 1s", h)
 	}
 	if b := c.Balance; b.Threshold < 0 || b.Dampening < 0 || b.Dampening > 100 || !(b.Alpha >= 0 && b.Alpha <= 1) {
 		bad("Balance", "has Threshold %d, Dampening %d and Alpha %v; want each 0 for the default, or Threshold from 1, Dampening to 100, Alpha to 1",

@@ -67,6 +67,8 @@ func TestABadConfigNamesTheFieldAndTheRange(t *testing.T) {
 		{"more than all at a time", func(c *worker.Config) { c.Balance.Dampening = 101 }, "Balance", "Dampening 101"},
 		{"more weight than all", func(c *worker.Config) { c.Balance.Alpha = 1.5 }, "Balance", "Alpha 1.5"},
 		{"a weight that is no number", func(c *worker.Config) { c.Balance.Alpha = math.NaN() }, "Balance", "Alpha NaN"},
+		{"a short hand-over", func(c *worker.Config) { c.Balance.Handover = time.Millisecond }, "Balance.Handover", "is 1ms; want 0 for the default, or at least 1s"},
+		{"streams to drop that are kept for ever", func(c *worker.Config) { c.DropStream = func(string) bool { return true } }, "DropStream", "is set without FormerStreams"},
 		{"batches without records", func(c *worker.Config) { c.MaxBatchRecords = -1 }, "MaxBatchRecords", "is -1; want at least 1"},
 		{"batches without bytes", func(c *worker.Config) { c.MaxBatchBytes = -5 }, "MaxBatchBytes", "is -5; want at least 1"},
 		{"no memory", func(c *worker.Config) { c.MemoryBudget = 1<<20 - 1 }, "MemoryBudget", "is 1048575 bytes; want at least 1048576"},

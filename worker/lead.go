@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type leading struct {
 
 func (w *Worker) leadLoop(ctx context.Context) {
 	l := &leading{w: w, census: assign.Census{Duration: w.cfg.LeaseDuration}, skewed: map[string]bool{}, limit: w.cfg.LeaseDuration / 3}
+	var blind blindness
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		leads := w.election.Leading()
@@ -44,6 +46,9 @@ func (w *Worker) leadLoop(ctx context.Context) {
 		}
 		suspect, err := l.round(ctx, leads)
 		pause := l.every(leads, suspect)
+		if blind.observe(leads && err != nil && !errors.Is(err, lease.ErrDamaged) && ctx.Err() == nil, w.clock.Now(), w.cfg.LeaseDuration) {
+			w.stepDown()
+		}
 		switch {
 		case errors.Is(err, lease.ErrDamaged): // the other rows were dealt with
 			l.reportDamage(err)
@@ -58,6 +63,46 @@ func (w *Worker) leadLoop(ctx context.Context) {
 		pause = max(pause, 3*l.cost) // a large table must not be read all the time
 		w.pauseFor(ctx, pause, w.pokeLead, changed)
 	}
+}
+
+// A blindness counts the surveys in a row that a leader could not make.
+type blindness struct {
+	times int
+	since time.Time // of the first
+}
+
+// Who cannot survey the table three times in a row (as in Java KCL), for two lease durations at least, does not lead: its
+// heartbeats may go on for ever. It lets others lead for some locks' time.
+const (
+	blindTimes     = 3
+	blindDurations = 2
+	unfitFor       = 3 * leaderDuration
+)
+
+// observe notes whether the last survey failed, and reports whether that is enough.
+func (b *blindness) observe(failed bool, now time.Time, d time.Duration) bool {
+	if !failed {
+		*b = blindness{}
+		return false
+	}
+	if b.times++; b.times == 1 {
+		b.since = now
+	}
+	return b.times >= blindTimes && now.Sub(b.since) >= blindDurations*d
+}
+
+// stepDown gives the lead up, at the latest when the next heartbeat is due.
+func (w *Worker) stepDown() {
+	w.mu.Lock()
+	w.unfit = w.clock.Now().Add(unfitFor)
+	w.mu.Unlock()
+	w.log.Warn("this worker leads and cannot survey the lease table; it gives the lead up")
+}
+
+func (w *Worker) isUnfit() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.clock.Now().Before(w.unfit)
 }
 
 // every is the time between two surveys: short while a lease looks abandoned, so that the failover that is stated is
@@ -153,7 +198,7 @@ func (l *leading) survey(ctx context.Context) (rows []lease.Lease, members []lea
 func (w *Worker) assignment() assign.Config {
 	b := w.cfg.Balance
 	return assign.Config{
-		Duration: w.cfg.LeaseDuration, HandoverTimeout: handoverTimeout, MaxLeases: w.cfg.MaxLeases,
+		Duration: w.cfg.LeaseDuration, HandoverTimeout: cmp.Or(b.Handover, handoverTimeout), MaxLeases: w.cfg.MaxLeases,
 		ByCount: w.cfg.BalanceByCount, MaxThroughputKBps: w.cfg.MaxThroughputKBps,
 		Threshold: b.Threshold, Dampening: b.Dampening, NoOvershoot: b.NoOvershoot, Alpha: b.Alpha,
 	}

@@ -237,7 +237,7 @@ func (f formerStreams) expired(w *Worker, rows []lease.Lease) []lease.Lease {
 			since = now
 			f[row.Stream] = now
 		}
-		if now.Sub(since) >= w.cfg.FormerStreams {
+		if now.Sub(since) >= w.cfg.FormerStreams && (w.cfg.DropStream == nil || w.cfg.DropStream(row.Stream)) {
 			old = append(old, row)
 		}
 	}

@@ -232,6 +232,41 @@ func (s mute) Beat(ctx context.Context, held, next lease.Lock) error {
 	return s.Store.Beat(ctx, held, next)
 }
 
+func TestOnlyLeasesOfStreamsThatMayBeDroppedAreDeleted(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f := newFleet(t, 1, memstream.Options{})
+		one, two, three := memstream.New("one", 1, memstream.Options{}), memstream.New("two", 1, memstream.Options{}), memstream.New("three", 1, memstream.Options{})
+		var mu sync.Mutex
+		streams := []worker.Stream{one, two, three}
+		a := f.start("a", func(c *worker.Config) {
+			c.Streams, c.FormerStreams = nil, 5*time.Minute
+			c.DropStream = func(stream string) bool { return strings.Contains(stream, "two") }
+			c.StreamsFunc = func(context.Context) ([]worker.Stream, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				return slices.Clone(streams), nil
+			}
+		})
+		left := func() (names []string) {
+			rows, _ := f.store.List(t.Context())
+			for _, row := range rows {
+				names = append(names, row.Stream)
+			}
+			slices.Sort(names)
+			return names
+		}
+		f.until("there are three leases", 3*time.Minute, func() bool { return len(left()) == 3 })
+		mu.Lock()
+		streams = streams[:1]
+		mu.Unlock()
+		pass(30 * time.Minute)
+		if names := left(); len(names) != 2 || strings.Contains(strings.Join(names, " "), "two") {
+			t.Errorf("there are leases of %q, want those of one and three", names)
+		}
+		stop(t, a)
+	})
+}
+
 // What a leader saw before another led does not count: the stream may have been named meanwhile.
 func TestAFormerStreamIsKeptForItsTimeWhoeverHasLedBefore(t *testing.T) {
 	bubble(t, func(t *testing.T) {

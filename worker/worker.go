@@ -76,6 +76,7 @@ type Worker struct {
 	lastErr error
 	lastAt  time.Time
 	twin    bool
+	unfit   time.Time       // until when this worker is not to lead
 	left    []error         // processors that had to be left behind
 	taking  map[string]bool // keys of which this worker is about to become the owner
 }
@@ -97,7 +98,7 @@ func New(cfg Config) (*Worker, error) {
 	}
 	w.election = leader.New(leader.Config{
 		Fleet: cfg.Leases, Worker: cfg.WorkerID, Duration: min(cfg.LeaseDuration, leaderDuration), Clock: w.clock,
-		Report: w.trouble, Changed: w.elected.broadcast, Stand: func() bool { return w.duty().Led },
+		Report: w.trouble, Changed: w.elected.broadcast, Stand: func() bool { return w.duty().Led && !w.isUnfit() },
 	})
 	return w, nil
 }

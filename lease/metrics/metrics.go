@@ -7,8 +7,9 @@
 //
 // The sources, their order and their arithmetic are those of Java KCL 3.5.1 (WorkerMetricsSelector.java), so that in a
 // mixed fleet a Go worker reports a metric exactly where a Java worker beside it does: a leader of KCL compares only
-// workers that report the same metric. A worker that can measure nothing reports nothing, and is judged by the throughput
-// of its leases.
+// workers that report the same metric. That is why the few files behind them are read here: what libraries measure is
+// another quantity, the whole machine's or without a container's quota and processors. A worker that can measure nothing
+// reports nothing, and is judged by the throughput of its leases.
 package metrics
 
 import (
