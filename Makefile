@@ -33,8 +33,8 @@ processes-full: ## the same 20 times over, with 200 kills of the server
 	$(GO) test -count=20 -timeout 60m -run Fleet ./integration/processes
 	$(GO) test -count=1 -timeout 60m -run Killed ./integration/processes -kills 200
 
-bench: ## what Shoal costs beside other ways, in 20 minutes; writes docs/benchmarks.md; the last line is JSON
-	@$(GO) run ./integration/bench -write docs
+bench: ## what Shoal costs beside other ways, in 20 to 40 minutes; writes docs/benchmarks.md; the last line is JSON
+	@$(GO) run ./integration/bench -write docs -patience 15m
 
 bench-smoke: ## the same in two minutes, with less data
 	@$(GO) run ./integration/bench -smoke

@@ -1,7 +1,7 @@
 // Command bench measures Shoal beside other ways to do the same, all in one run on one machine over one localstream:
 // only ratios mean something.
 //
-//	go run ./integration/bench [-smoke] [-only NAME,NAME] [-write FOLDER]
+//	go run ./integration/bench [-smoke] [-only NAME,NAME] [-write FOLDER] [-patience 15m]
 //
 // Every contender is a process of its own, whose CPU time and memory are measured; in each round they take turns. table.go
 // has the contenders and what is compared. The last line is a JSON object with every ratio by name, the median over the
@@ -32,6 +32,7 @@ func main() {
 	flag.StringVar(&r.write, "write", "", "the `folder` to write benchmarks.md and its plot into")
 	check := flag.Bool("check", false, "exit with status 1 if a ratio misses its target")
 	flag.BoolVar(&r.smoke, "smoke", false, "two minutes in all: three rounds, less data, no Java")
+	flag.DurationVar(&r.patience.Left, "patience", 0, "for how `long`, in all, to wait for other machines on the same hardware to become quiet")
 	flag.IntVar(&r.rounds, "rounds", 0, "`rounds` of each scenario; 0 is 7, or 3 with -smoke")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -63,6 +64,9 @@ func (r *run) main(ctx context.Context, only string) (missed bool, err error) {
 		}
 	}
 	r.report, r.began = new(report), time.Now()
+	r.patience.Waiting = func(stolen float64) {
+		fmt.Printf("%5.0fs  other machines have %.0f%% of the processors' time: waiting, for %v at most\n", time.Since(r.began).Seconds(), 100*stolen, r.patience.Left.Round(time.Second))
+	}
 	if r.self, err = os.Executable(); err != nil {
 		return false, err
 	}

@@ -34,7 +34,9 @@ type run struct {
 	write  string // the folder for the report, "" is none
 	launch map[string]launcher
 	number atomic.Int64 // of the last application and stream
-	began  time.Time
+
+	patience calm.Patience
+	began    time.Time
 }
 
 // roundLimit is how long one round of one contender may take.
@@ -97,7 +99,8 @@ func (r *run) scenario(ctx context.Context, s scenario) error {
 	if r.smoke {
 		most = rounds
 	}
-	counted, done, err := calm.Rounds(rounds, most, limit, func(round int) error {
+	wait := func() { r.patience.Wait(ctx, limit) }
+	counted, done, err := calm.Rounds(rounds, most, limit, wait, func(round int) error {
 		for i := range turns {
 			names := turns[(i+round)%len(turns)]
 			if err := r.together(ctx, names, s, j, found); err != nil {

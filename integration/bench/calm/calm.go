@@ -14,11 +14,14 @@ type Round struct {
 }
 
 // Rounds does n rounds, and more, up to most in all, for each from which more than the share limit was stolen. It returns
-// the n rounds that count, those from which least was stolen, in their order, and how many were done. It stops at the first
-// error of do.
-func Rounds(n, most int, limit float64, do func(round int) error) (counted []Round, done int, err error) {
+// the n rounds that count, those from which least was stolen, in their order, and how many were done. Before each it calls
+// wait, which may be nil. It stops at the first error of do.
+func Rounds(n, most int, limit float64, wait func(), do func(round int) error) (counted []Round, done int, err error) {
 	var all []Round
 	for quiet := 0; quiet < n && len(all) < max(n, most); {
+		if wait != nil {
+			wait()
+		}
 		before := Read()
 		if err := do(len(all)); err != nil {
 			return nil, len(all), err

@@ -125,7 +125,7 @@ func (c *config) servers(ctx context.Context, r *report) error {
 		return err
 	}
 	done := map[string][]*measurement{}
-	counted, rounds, err := calm.Rounds(c.rounds, 2*c.rounds, mostStolen, func(round int) error {
+	counted, rounds, err := calm.Rounds(c.rounds, 2*c.rounds, mostStolen, nil, func(round int) error {
 		for i := range all {
 			s := all[(i+round)%len(all)] // nobody is always the first
 			m, err := run(ctx, s, fmt.Sprintf("round-%d", round), c.writing, 1<<40)

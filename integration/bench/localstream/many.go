@@ -61,7 +61,7 @@ func (c *config) sizesOfAccount(ctx context.Context, r *report) error {
 		}
 	}
 	small.puts, small.gets, large.puts, large.gets = nil, nil, nil, nil
-	counted, _, err := calm.Rounds(manyTurns, 2*manyTurns, mostStolen, func(int) error {
+	counted, _, err := calm.Rounds(manyTurns, 2*manyTurns, mostStolen, nil, func(int) error {
 		slices.Reverse(both)
 		for _, a := range both {
 			if err := a.load(ctx, c.many); err != nil {
