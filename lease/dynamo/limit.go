@@ -33,8 +33,12 @@ func limitWaits(c clock.Clock) func(*smithy.Stack) error {
 	}
 }
 
-// limitWait bounds one call.
+// limitWait bounds one call, and makes none for a context that has ended: a client that finds an idle connection may not
+// look.
 func limitWait(ctx context.Context, c clock.Clock, call func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	limited, cancel := c.WithTimeout(ctx, answerTimeout, errNoAnswer)
 	defer cancel()
 	err := call(limited)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,8 +56,15 @@ func TestDisturbedRoundsAreDoneAgain(t *testing.T) {
 
 func TestPatienceComesToItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told, stolen := 0, 0.01
-		p := Patience{Left: time.Minute, Waiting: func(float64) { told++ }, look: func() float64 { time.Sleep(probe); return stolen }}
+		told := 0
+		var busy atomic.Bool
+		p := Patience{Left: time.Minute, Waiting: func(float64) { told++ }, look: func() float64 {
+			time.Sleep(probe)
+			if busy.Load() {
+				return 0.5
+			}
+			return 0.01
+		}}
 		took := func(ctx context.Context) time.Duration {
 			began := time.Now()
 			p.Wait(ctx, 0.02)
@@ -65,12 +73,12 @@ func TestPatienceComesToItsEnd(t *testing.T) {
 		if d := took(t.Context()); d != probe || told != 0 {
 			t.Errorf("waited %v, told %d times, with nobody else there", d, told)
 		}
-		stolen = 0.5
-		time.AfterFunc(20*time.Second, func() { stolen = 0 })
+		busy.Store(true)
+		time.AfterFunc(20*time.Second, func() { busy.Store(false) })
 		if d := took(t.Context()); d < 20*time.Second || d > 20*time.Second+pause+2*probe || told != 1 {
 			t.Errorf("waited %v, told %d times, for somebody who had gone after 20 s", d, told)
 		}
-		stolen = 0.5
+		busy.Store(true)
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
 		if d := took(ended); d != 0 {
