@@ -30,8 +30,8 @@ type Config struct {
 	Streams []Stream
 
 	// StreamsFunc, if set, names the streams in place of Streams. It is asked at the start and about each minute: the
-	// application begins with a new stream where From or Start says, and leaves one that is not named any more; its
-	// leases stay, so that it is taken up again where it was left, for as long as FormerStreams says. All workers of the
+	// application begins with a new stream where From or Start says, and leaves one that is not named any more (or reads
+	// it on: ReadFormer); its leases stay, so that it is taken up again where it was left, for as long as FormerStreams says. All workers of the
 	// application must be given the same streams, each of a name of its own; a list with a name twice, or with nil, changes
 	// nothing and is reported.
 	StreamsFunc func(ctx context.Context) ([]Stream, error)
@@ -43,6 +43,12 @@ type Config struct {
 	// DropStream, if set, says of each such stream, by its identifier in the lease table, whether its leases may be deleted
 	// after that time at all; they all may without it.
 	DropStream func(stream string) bool
+
+	// ReadFormer, if set, has an application of several streams go on reading those that leases belong to but that are not
+	// named any more, until their leases are deleted, as Java KCL does: a fleet with Java workers should set it, or
+	// only those read such a stream. It makes the Stream of an identity found in the lease table (kinesisstream.New, with
+	// the client of its account), or returns nil to leave that stream alone, as all are without ReadFormer.
+	ReadFormer func(id Identity) Stream
 
 	// Leases is the table that the fleet shares: lease/dynamo, or lease/memory for one process without a table.
 	Leases lease.Store
@@ -224,6 +230,9 @@ func (c Config) validate() error {
 	}
 	if c.DropStream != nil && c.FormerStreams == 0 {
 		bad("DropStream", "is set without FormerStreams; want both, or neither")
+	}
+	if c.ReadFormer != nil && !c.several() {
+		bad("ReadFormer", "is set with one stream; want StreamsFunc, or several Streams: leases of an application of one stream do not say which")
 	}
 	if what := badStreams(c.Streams); what != "" {
 		bad("Streams", "%s", what)

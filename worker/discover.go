@@ -181,6 +181,7 @@ func (d *discovery) claim(row lease.Lease) bool {
 		w.noteDone(row)
 		return false
 	case w.source(row.Stream) == nil:
+		w.notice(row.Stream)
 		return false
 	case row.CheckpointOwner != "" && row.CheckpointOwner != w.cfg.WorkerID && !mutant.Planted(mutant.TakesHandedOver): // its holder is not done yet
 		return false

@@ -24,6 +24,8 @@ func (w *Worker) mine(rows []lease.Lease) ([]lease.Lease, error) {
 		}
 		if w.source(row.Stream) != nil {
 			kept = append(kept, row)
+		} else {
+			w.notice(row.Stream)
 		}
 	}
 	return kept, nil

@@ -17,9 +17,11 @@ import (
 type source struct {
 	Stream
 	identity  Identity
-	rowStream string // the stream's identifier in lease rows: "" where the application reads one stream only
-	start     record.Position
+	rowStream string        // the stream's identifier in lease rows: "" where the application reads one stream only
 	gone      chan struct{} // closed when the application reads the stream no more
+
+	start  record.Position // guarded by Worker.mu, as it is another when the stream is named anew
+	former bool            // likewise: the application reads the stream, but does not name it
 }
 
 // left reports whether the application reads the stream no more.
@@ -80,7 +82,13 @@ func (w *Worker) prepareStreams(ctx context.Context) error {
 		}
 	}
 	for _, s := range streams {
-		err := w.retryStart(ctx, "identify stream "+s.Name(), func() error { return w.addStream(ctx, s) })
+		err := w.retryStart(ctx, "identify stream "+s.Name(), func() error {
+			src, err := w.identify(ctx, s)
+			if err == nil {
+				w.addSource(src)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -115,30 +123,43 @@ func badStreams(streams []Stream) string {
 	return ""
 }
 
-// addStream makes s one of the worker's.
-func (w *Worker) addStream(ctx context.Context, s Stream) error {
+// identify asks s who it is.
+func (w *Worker) identify(ctx context.Context, s Stream) (*source, error) {
 	src := &source{Stream: s, start: w.cfg.startOf(s), gone: make(chan struct{})}
 	var err error
 	if src.identity, err = s.Identify(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if w.cfg.several() {
-		src.rowStream = fmt.Sprintf("%s:%s:%d", src.identity.Account, src.identity.Name, src.identity.Epoch)
+		src.rowStream = src.identity.rowStream()
 	}
+	return src, nil
+}
+
+// addSource makes src one of the worker's streams.
+func (w *Worker) addSource(src *source) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if i := slices.IndexFunc(w.sources, func(o *source) bool { return o.rowStream == src.rowStream }); i < 0 {
 		w.sources = append(slices.Clone(w.sources), src)
 	}
-	return nil
 }
 
-// streamsLoop asks from time to time which streams there are.
+// streamsLoop asks from time to time which streams there are, and begins with former streams that somebody noticed.
 func (w *Worker) streamsLoop(ctx context.Context) {
-	if w.cfg.StreamsFunc == nil {
+	if w.cfg.StreamsFunc == nil && w.cfg.ReadFormer == nil {
 		return
 	}
-	for w.clock.Sleep(ctx, w.clock.Jitter(streamsEvery)) == nil {
+	for next := w.clock.Now().Add(w.clock.Jitter(streamsEvery)); ; {
+		w.pauseFor(ctx, next.Sub(w.clock.Now()), w.pokeStreams, nil)
+		if ctx.Err() != nil {
+			return
+		}
+		w.adoptNoticed(ctx)
+		if w.clock.Now().Before(next) {
+			continue
+		}
+		next = w.clock.Now().Add(w.clock.Jitter(streamsEvery))
 		if err := w.followStreams(ctx); err != nil && ctx.Err() == nil {
 			w.trouble(fmt.Errorf("follow the streams: %w", err))
 		}
@@ -147,6 +168,9 @@ func (w *Worker) streamsLoop(ctx context.Context) {
 
 // followStreams begins with new streams and leaves those that are not named any more.
 func (w *Worker) followStreams(ctx context.Context) error {
+	if w.cfg.StreamsFunc == nil {
+		return nil
+	}
 	streams, err := w.askStreams(ctx)
 	if err != nil {
 		return fmt.Errorf("list streams: %w", err)
@@ -154,30 +178,60 @@ func (w *Worker) followStreams(ctx context.Context) error {
 	named := map[string]bool{}
 	for _, s := range streams {
 		named[s.Name()] = true
-		if w.sourceNamed(s.Name()) != nil {
+		if w.nameAnew(s) {
 			continue
 		}
-		if err := w.addStream(ctx, s); err != nil {
+		src, err := w.identify(ctx, s)
+		if err != nil {
 			w.trouble(fmt.Errorf("identify stream %s: %w", s.Name(), err))
 			continue
 		}
+		w.addSource(src)
 		w.log.Info("stream added", zap.String("stream", s.Name()))
 		poke(w.pokeSync)
 	}
-	w.mu.Lock()
-	kept := make([]*source, 0, len(w.sources))
-	for _, s := range w.sources {
-		if named[s.Name()] {
-			kept = append(kept, s)
-			continue
-		}
-		close(s.gone)
-		w.log.Info("stream left", zap.String("stream", s.Name()))
+	w.leaveStreams(named)
+	return nil
+}
+
+// nameAnew reports whether the worker reads a stream of this name. If it was a former one it is none any more.
+func (w *Worker) nameAnew(s Stream) bool {
+	src := w.sourceNamed(s.Name())
+	if src == nil {
+		return false
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if src.former {
+		src.former, src.start = false, w.cfg.startOf(s)
+		w.log.Info("former stream is named again", zap.String("stream", s.Name()))
+		poke(w.pokeSync)
+	}
+	return true
+}
+
+// leaveStreams leaves the streams that are not named any more, or reads them on as former ones.
+func (w *Worker) leaveStreams(named map[string]bool) {
+	var kept []*source
+	for _, s := range w.readStreams() {
+		switch {
+		case named[s.Name()] || w.isFormer(s):
+			kept = append(kept, s)
+		case w.former(s.identity) != nil:
+			kept = append(kept, s)
+			w.mu.Lock()
+			s.former = true
+			w.mu.Unlock()
+			w.log.Info("stream is not named any more, but read on", zap.String("stream", s.Name()))
+		default:
+			close(s.gone)
+			w.log.Info("stream left", zap.String("stream", s.Name()))
+		}
+	}
+	w.mu.Lock()
 	w.sources = kept
 	w.mu.Unlock()
 	w.leaveShards((*source).left)
-	return nil
 }
 
 // leaveShards has the shards move elsewhere that this worker holds of certain streams.
@@ -215,36 +269,4 @@ func (w *Worker) sourceNamed(name string) *source {
 		}
 	}
 	return nil
-}
-
-// A formerStreams remembers since when the rows of which stream belong to nothing that the application reads.
-type formerStreams map[string]time.Time
-
-// expired returns the rows that nobody has read for longer than the application keeps them.
-func (f formerStreams) expired(w *Worker, rows []lease.Lease) []lease.Lease {
-	if w.cfg.StreamsFunc == nil || w.cfg.FormerStreams == 0 {
-		return nil
-	}
-	now, there := w.clock.Now(), map[string]bool{}
-	var old []lease.Lease
-	for _, row := range rows {
-		if w.source(row.Stream) != nil {
-			continue
-		}
-		there[row.Stream] = true
-		since, ok := f[row.Stream]
-		if !ok {
-			since = now
-			f[row.Stream] = now
-		}
-		if now.Sub(since) >= w.cfg.FormerStreams && (w.cfg.DropStream == nil || w.cfg.DropStream(row.Stream)) {
-			old = append(old, row)
-		}
-	}
-	for stream := range f {
-		if !there[stream] {
-			delete(f, stream)
-		}
-	}
-	return old
 }

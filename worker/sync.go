@@ -65,7 +65,7 @@ func (f settled) deletable(rows []lease.Lease, shards []record.Shard, now time.T
 // syncLoop makes the lease rows that are missing, at the start and then from time to time, and deletes those that nobody
 // needs any more. That is the leader's duty; where there is none it is everybody's.
 func (w *Worker) syncLoop(ctx context.Context) {
-	former, finished := formerStreams{}, settled{}
+	former, finished := formerSince{}, settled{}
 	for failed := 0; ctx.Err() == nil; {
 		changed := w.elected.wait()
 		if w.duty().Led && !w.election.Leading() {
@@ -88,7 +88,7 @@ func (w *Worker) syncLoop(ctx context.Context) {
 }
 
 // syncAll syncs all streams. n is how many rows the table has.
-func (w *Worker) syncAll(ctx context.Context, former formerStreams, finished settled) (n int, err error) {
+func (w *Worker) syncAll(ctx context.Context, former formerSince, finished settled) (n int, err error) {
 	read := w.clock.Now()
 	rows, damaged, err := w.listLeases(ctx)
 	if err != nil {
@@ -163,9 +163,13 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 			own = append(own, row)
 		}
 	}
+	start, former := w.startOf(src)
+	if former && len(own) == 0 {
+		return nil
+	}
 	at := record.Position{}
 	if len(own) == 0 {
-		at = src.start
+		at = start
 	}
 	shards, now, err := w.listShards(ctx, src, at)
 	if err != nil {
@@ -175,7 +179,10 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 	if len(own) > 0 {
 		all = shards
 	}
-	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: src.start, Now: now})
+	missing := shardsync.Missing(shardsync.Input{Stream: src.rowStream, Shards: shards, Leases: own, Start: start, Now: now})
+	if former { // its rows may be in the middle of being deleted, and those of new shards are made by the shards that end
+		missing = nil
+	}
 	if len(own) > 0 && len(missing) > 0 {
 		if missing, err = w.openAtStart(ctx, src, missing); err != nil {
 			return err

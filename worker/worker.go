@@ -50,6 +50,7 @@ type Worker struct {
 	pokeLead     chan struct{}                  // one slot: assign now
 	pokeDiscover chan struct{}                  // one slot: look for leases now
 	pokeSync     chan struct{}                  // one slot: compare shards and rows now
+	pokeStreams  chan struct{}                  // one slot: look at the former streams that were noticed
 	surveying    chan struct{}                  // one place
 	reads        *hands                         // make the reads that have a deadline
 	calls        *hands                         // make the keepers' calls of the table
@@ -79,6 +80,9 @@ type Worker struct {
 	unfit   time.Time       // until when this worker is not to lead
 	left    []error         // processors that had to be left behind
 	taking  map[string]bool // keys of which this worker is about to become the owner
+
+	strange  map[string]time.Time // until when a stream is not looked at that rows belong to and that is not read
+	adopting []string             // those that streamsLoop is to look at
 }
 
 // New checks cfg and makes a worker. The error lists every field that is missing or out of range. It does no I/O.
@@ -91,6 +95,7 @@ func New(cfg Config) (*Worker, error) {
 		cfg: cfg, clock: cfg.Clock, budget: newBudget(cfg.MemoryBudget),
 		log:  cfg.Logger.With(zap.String("application", cfg.Application), zap.String("worker", cfg.WorkerID)),
 		seed: seedOf(cfg.Application), pokeLead: make(chan struct{}, 1), pokeDiscover: make(chan struct{}, 1), pokeSync: make(chan struct{}, 1),
+		pokeStreams: make(chan struct{}, 1), strange: map[string]time.Time{},
 		surveying: make(chan struct{}, 1), reads: newHands(readsAtOnce), calls: newHands(keepsAtOnce),
 		stopping: make(chan struct{}), away: make(chan struct{}), abandon: make(chan struct{}),
 		tenures: map[string]*tenure{}, losses: map[string]int64{},
