@@ -20,8 +20,8 @@ type TableMover interface {
 	MoveItems(ctx context.Context, held Lock) error
 	// Withdraw removes the item of SingleTable. Condition: its State is that of seen.
 	Withdraw(ctx context.Context, seen Migration) error
-	// Complete writes TableComplete into both tables. Condition: the owner of held has the lock, and the state is
-	// TablePending, else ErrConflict. From then on the lock is another one, in the lease table: the old one is to be given
-	// up with DeleteLeader.
+	// Complete writes TableComplete into both tables and gives up the lock. Condition: the owner of held has the lock, and
+	// the state is TablePending, else ErrConflict. From then on the lock is another one, in the lease table, for which
+	// whoever wants to lead has to stand anew.
 	Complete(ctx context.Context, held Lock, by string) error
 }

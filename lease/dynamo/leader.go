@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -50,10 +51,16 @@ func (s *Store) Leader(ctx context.Context) (lease.Lock, error) {
 	return l, nil
 }
 
-// PutLeader replaces the lock as a whole.
+// PutLeader replaces the lock as a whole. In a table of KCL 3.0 to 3.4 it may be the lock no more since another leader has
+// completed the migration to one table, so that is looked at first.
 func (s *Store) PutLeader(ctx context.Context, seen, next lease.Lock) error {
 	if err := next.Validate(); err != nil {
 		return err
+	}
+	if s.layout.apart() {
+		if _, err := s.Migration(ctx, lease.SingleTable); err != nil && !errors.Is(err, lease.ErrNotFound) {
+			return fmt.Errorf("take the lead: %w", err)
+		}
 	}
 	p := s.lockPlace()
 	it := p.keyOf(leaderKey)
@@ -102,13 +109,10 @@ func (s *Store) Beat(ctx context.Context, held, next lease.Lock) error {
 	return s.refused(ctx, p, "keep the lead", leaderKey, err)
 }
 
-// DeleteLeader removes the lock, also where it is in the table that was left behind when a migration was completed.
+// DeleteLeader removes the lock.
 func (s *Store) DeleteLeader(ctx context.Context, held lease.Lock) error {
-	places := []place{s.lockPlace()}
-	if s.layout.old() && !s.layout.apart() {
-		places = append(places, s.coordinators())
-	}
-	return s.deleteFrom(ctx, places, "give up the lead", leaderKey, func(p place, u *update) { holds(u, p, held) })
+	p := s.lockPlace()
+	return s.deleteItem(ctx, p, "give up the lead", leaderKey, func(u *update) { holds(u, p, held) })
 }
 
 // holds adds the conditions of who has the lock.

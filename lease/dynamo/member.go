@@ -92,7 +92,7 @@ func (s *Store) DeleteMember(ctx context.Context, seen lease.Member) error {
 	} else if apart {
 		places = append(places, s.metrics())
 	}
-	return s.deleteFrom(ctx, places, "delete member", seen.Worker, func(_ place, u *update) {
+	return s.deleteFrom(ctx, places, "delete member", seen.Worker, func(u *update) {
 		u.when(u.is(attrUpdated, number(seen.Updated.Unix())))
 	})
 }

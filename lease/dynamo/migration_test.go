@@ -83,11 +83,42 @@ func TestAMigrationToOneTableFromBeginningToEnd(t *testing.T) {
 	if err := s.Beat(ctx, held, lease.Lock{Owner: "w1", Version: "v2", Duration: time.Second}); !errors.Is(err, lease.ErrNotFound) {
 		t.Errorf("Beat of the old lock = %v, want ErrNotFound", err)
 	}
-	must(t, s.PutLeader(ctx, lease.Lock{}, held))
-	must(t, s.DeleteLeader(ctx, held)) // the new one
-	must(t, s.DeleteLeader(ctx, held)) // the old one
 	if got := keys(t, client, coordinatorTable, "key"); !slices.Equal(got, []string{"TableMigration3.5"}) {
 		t.Errorf("the coordinator table has %v", got)
+	}
+	must(t, s.PutLeader(ctx, lease.Lock{}, held))
+	must(t, s.DeleteLeader(ctx, held))
+	if _, err := s.Leader(ctx); !errors.Is(err, lease.ErrNotFound) {
+		t.Errorf("Leader = %v, want that the new lock is given up", err)
+	}
+}
+
+// A worker looks at the migration each minute only. One that has not heard that it is complete must not lead by the old lock,
+// beside the leader that has the new one.
+func TestWhoHasNotHeardOfTheEndOfTheMigrationDoesNotLeadByTheOldLock(t *testing.T) {
+	client, s := threeTables(t)
+	ctx := t.Context()
+	first := lease.Lock{Owner: "w1", Version: "v1", Duration: time.Second}
+	must(t, s.PutLeader(ctx, lease.Lock{}, first))
+	must(t, s.PutMigration(ctx, lease.Migration{}, tables(lease.TablePending)))
+	waits, slow := open(t, client), open(t, client)
+	seen, err := slow.Leader(ctx)
+	must(t, err)
+	must(t, s.Complete(ctx, first, "w1"))
+	second := lease.Lock{Owner: "w2", Version: "v2", Duration: time.Second}
+	if _, err := waits.Leader(ctx); !errors.Is(err, lease.ErrNotFound) {
+		t.Errorf("Leader = %v, want that nobody has the old lock", err)
+	}
+	must(t, waits.PutLeader(ctx, lease.Lock{}, second))
+	if got, err := s.Leader(ctx); err != nil || got.Owner != "w2" {
+		t.Errorf("Leader of the new lock = %+v, %v; want w2", got, err)
+	}
+	third := lease.Lock{Owner: "w3", Version: "v3", Duration: time.Second}
+	if err := slow.PutLeader(ctx, seen, third); !errors.Is(err, lease.ErrConflict) {
+		t.Errorf("PutLeader over the old lock = %v, want ErrConflict", err)
+	}
+	if got, want := where(t, client), "leases [Leader TableMigration3.5], coordinators [TableMigration3.5], workers []"; got != want {
+		t.Errorf("%s\nwant %s", got, want)
 	}
 }
 
@@ -108,6 +139,9 @@ func TestOnlyTheLeaderMovesTables(t *testing.T) {
 	}
 	if items, _, err := s.Leftovers(ctx); err != nil || items != len(want) || !s.Apart() {
 		t.Errorf("Leftovers = %d, %v; want all %d", items, err, len(want))
+	}
+	if l, err := s.Leader(ctx); err != nil || l.Owner != "w1" {
+		t.Errorf("Leader = %+v, %v; want w1", l, err)
 	}
 	if got := keys(t, client, leaseTable, "leaseKey"); len(got) != 0 {
 		t.Errorf("the lease table has %v", got)
@@ -141,7 +175,7 @@ func TestEachStepOfAMigrationMayFailInTwoWays(t *testing.T) {
 			nil, "leases [Migration3.0], coordinators [Leader TableMigration3.5], workers []"},
 		"Complete": {lease.TablePending, "TransactWriteItems",
 			func(ctx context.Context, s *dynamo.Store, held lease.Lock) error { return s.Complete(ctx, held, "w1") },
-			nil, "leases [TableMigration3.5], coordinators [Leader Migration3.0 TableMigration3.5], workers []"},
+			nil, "leases [TableMigration3.5], coordinators [Migration3.0 TableMigration3.5], workers []"},
 		"Withdraw": {lease.TableInit, "DeleteItem",
 			func(ctx context.Context, s *dynamo.Store, _ lease.Lock) error {
 				return s.Withdraw(ctx, tables(lease.TableInit))

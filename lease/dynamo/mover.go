@@ -102,6 +102,16 @@ func (s *Store) leads(held lease.Lock) types.TransactWriteItem {
 	}}
 }
 
+// resigns gives up the old lock, under the condition of leads.
+func (s *Store) resigns(held lease.Lock) types.TransactWriteItem {
+	c := s.leads(held).ConditionCheck
+	return types.TransactWriteItem{Delete: &types.Delete{
+		TableName: c.TableName, Key: c.Key,
+		ConditionExpression: c.ConditionExpression, ExpressionAttributeNames: c.ExpressionAttributeNames,
+		ExpressionAttributeValues: c.ExpressionAttributeValues,
+	}}
+}
+
 // inLeaseTable puts a coordinator item into the lease table, where there must be none yet. There it needs a type, which
 // KCL 3.0 to 3.4 did not write.
 func (s *Store) inLeaseTable(old item) (types.TransactWriteItem, error) {
@@ -164,7 +174,8 @@ func (s *Store) Withdraw(ctx context.Context, seen lease.Migration) error {
 	return err
 }
 
-// Complete ends the migration in both tables in one transaction.
+// Complete ends the migration in both tables, and the old lock with it, in one transaction: who looks for the old lock
+// afterwards learns that it is another one (PutLeader).
 func (s *Store) Complete(ctx context.Context, held lease.Lock, by string) error {
 	const doing = "complete the migration to one table"
 	if by == "" {
@@ -201,7 +212,7 @@ func (s *Store) Complete(ctx context.Context, held lease.Lock, by string) error 
 	}
 	u := newUpdate()
 	u.when(u.is(attrTableStatus, text(lease.TablePending)))
-	err = s.transact(ctx, doing, []types.TransactWriteItem{s.leads(held), copied, {Put: &types.Put{
+	err = s.transact(ctx, doing, []types.TransactWriteItem{s.resigns(held), copied, {Put: &types.Put{
 		TableName: &p.table, Item: done,
 		ConditionExpression: u.condition(), ExpressionAttributeNames: u.names(), ExpressionAttributeValues: u.aliases(),
 	}}})

@@ -191,10 +191,10 @@ func (s *Store) deleteItem(ctx context.Context, p place, doing, key string, when
 }
 
 // deleteFrom deletes an item from the first of places where the conditions that when adds hold.
-func (s *Store) deleteFrom(ctx context.Context, places []place, doing, key string, when func(place, *update)) error {
+func (s *Store) deleteFrom(ctx context.Context, places []place, doing, key string, when func(*update)) error {
 	var found error
 	for _, p := range places {
-		err := s.deleteItem(ctx, p, doing, key, func(u *update) { when(p, u) })
+		err := s.deleteItem(ctx, p, doing, key, when)
 		switch {
 		case errors.Is(err, lease.ErrConflict):
 			found = err

@@ -44,31 +44,6 @@ func TestDuties(t *testing.T) {
 	}
 }
 
-func TestTable(t *testing.T) {
-	for _, c := range []struct {
-		stored  string
-		apart   bool
-		without string // the configuration to use one table only
-		with    string
-	}{
-		{"", false, lease.TableComplete, lease.TableComplete},
-		{"", true, lease.TableInit, ""},
-		{lease.TableInit, true, lease.TableInit, ""},
-		{lease.TableDeployed, true, lease.TableDeployed, lease.TablePending},
-		{lease.TablePending, true, lease.TableDeployed, lease.TablePending},
-		{lease.TableComplete, true, lease.TableComplete, lease.TableComplete},
-		{lease.TableComplete, false, lease.TableComplete, lease.TableComplete},
-		{"TABLE_MIGRATION_STATUS_UNKNOWN", true, "", ""},
-	} {
-		for all, want := range map[bool]string{false: c.without, true: c.with} {
-			got, err := Table(c.stored, c.apart, all)
-			if got != want || (err != nil) != (want == "") {
-				t.Errorf("stored %q, apart %v, all %v: %q, error %v; want %q", c.stored, c.apart, all, got, err, want)
-			}
-		}
-	}
-}
-
 // A fleet is what a leader sees, from minute to minute.
 type fleet struct {
 	now, wall time.Time

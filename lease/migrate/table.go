@@ -2,37 +2,11 @@ package migrate
 
 import (
 	"cmp"
-	"fmt"
 	"time"
 
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/lease/assign"
 )
-
-// Table is the state of lease.SingleTable that a worker starts in: stored is what the item says, "" where there is none.
-// apart is true where tables of KCL 3.0 to 3.4 are there, and all is true for a worker that is to use one table only
-// (migrateAllEntitiesToLeaseTable). In lease.TableInit and lease.TableDeployed the worker writes its Member to the old
-// table, in lease.TablePending and lease.TableComplete to the lease table; it reads both until lease.TableComplete.
-//
-// A worker that is to use one table only cannot start before every worker understands one.
-func Table(stored string, apart, all bool) (string, error) {
-	switch {
-	case stored == lease.TableComplete, stored == "" && !apart:
-		return lease.TableComplete, nil
-	case stored == lease.TableDeployed, stored == lease.TablePending:
-		if all {
-			return lease.TablePending, nil
-		}
-		return lease.TableDeployed, nil
-	case stored != "" && stored != lease.TableInit:
-		return "", fmt.Errorf("the item %s says %q, want one of %s, %s, %s, %s", lease.SingleTable, stored,
-			lease.TableInit, lease.TableDeployed, lease.TablePending, lease.TableComplete)
-	case all:
-		return "", fmt.Errorf("the item %s says %q, want %s or later: not every worker was seen to understand one table for everything; start without that, and again when it says so",
-			lease.SingleTable, stored, lease.TableDeployed)
-	}
-	return lease.TableInit, nil
-}
 
 // An Action is what a leader does next for a migration to one table.
 type Action int
