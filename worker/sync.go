@@ -204,6 +204,48 @@ func (w *Worker) syncStream(ctx context.Context, src *source, rows []lease.Lease
 			return fmt.Errorf("delete the finished lease %s: %w", row.Key, err)
 		}
 	}
+	return w.describe(ctx, own, shards)
+}
+
+// describeAtMost is how many rows of a stream one sync describes: they can wait, and the renewals of a table with little
+// capacity cannot.
+const describeAtMost = 4 * writesAtOnce
+
+// describe writes the hash key ranges of unfinished shards into rows that do not tell them, as those that KCL before 2.3
+// made do not. A leader of Java's looks by them for shards that nobody processes, and fills them in likewise
+// (PeriodicShardSyncManager.java); older versions leave them alone. The counter stays, so no owner is disturbed.
+func (w *Worker) describe(ctx context.Context, rows []lease.Lease, shards []record.Shard) error {
+	var bare []lease.Lease
+	for i := range rows {
+		if rows[i].Range == nil && !rows[i].Finished() {
+			bare = append(bare, rows[i])
+		}
+	}
+	if len(bare) == 0 {
+		return nil
+	}
+	ranges := make(map[string]*record.HashKeyRange, len(shards))
+	for i := range shards {
+		ranges[shards[i].ID] = &shards[i].Range
+	}
+	bare = slices.DeleteFunc(bare, func(row lease.Lease) bool { return ranges[row.Shard] == nil })
+	bare = bare[:min(len(bare), describeAtMost)]
+	errs := make([]error, len(bare))
+	writes := pool.New().WithMaxGoroutines(writesAtOnce)
+	for i, row := range bare {
+		writes.Go(func() {
+			err := w.again(ctx, func() error { return w.cfg.Leases.Describe(ctx, row.Key, nil, ranges[row.Shard]) })
+			if !errors.Is(err, lease.ErrNotFound) {
+				errs[i] = err
+			}
+		})
+	}
+	writes.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return fmt.Errorf("write the hash key range into the lease %s: %w", bare[i].Key, err)
+		}
+	}
 	return nil
 }
 

@@ -4,10 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/lease/memory"
+	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
 	"github.com/shoal-stream/shoal/worker/memstream"
 )
@@ -83,6 +86,86 @@ func TestARowThatCannotBeReadBringsNoFinishedShardsBack(t *testing.T) {
 		stop(t, second)
 		f.noParentsRows()
 		f.nothingElse()
+	})
+}
+
+// Rows that KCL made before 2.3 do not tell the hash keys of their shards, by which a Java worker that comes to lead looks for
+// shards that were overlooked.
+func TestRowsThatDoNotTellTheirHashKeysAreCompleted(t *testing.T) {
+	for _, mode := range []string{"led", "compatible with 2.x"} {
+		for name, fault := range map[string]struct{ apply, fail bool }{"no fault": {}, "refused": {false, true}, "answer lost": {true, true}} {
+			t.Run(mode+", "+name, func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					f := newFleet(t, 3, memstream.Options{})
+					for i := range 3 {
+						f.store.Put(lease.Lease{Key: id(i), Shard: id(i), Checkpoint: record.TrimHorizon})
+					}
+					done := f.row(id(2))
+					done.Checkpoint = record.ShardEnd
+					f.store.Put(*done)
+					var calls atomic.Int64
+					f.store.Fault = func(_ context.Context, op, _ string) (bool, error) {
+						if op == memory.OpDescribe && calls.Add(1) == 1 && fault.fail {
+							return fault.apply, errTest
+						}
+						return true, nil
+					}
+					f.putIn(id(0), 5)
+					f.putIn(id(1), 5)
+					a := f.start("a", func(c *worker.Config) { c.Compatible2X = mode != "led" })
+					f.until("rows tell their hash keys", time.Minute, func() bool { return f.row(id(0)).Range != nil && f.row(id(1)).Range != nil })
+					f.all(time.Minute)
+					pass(5 * time.Minute)
+					stop(t, a)
+					f.once()
+					for i := range 2 {
+						if got, want := f.row(id(i)).Range, f.rangeOf(id(i)); *got != want {
+							t.Errorf("the row of %s tells %v, want %v", id(i), got, want)
+						}
+					}
+					if r := f.row(id(2)).Range; r != nil {
+						t.Errorf("the row of a finished shard tells %v", r)
+					}
+					if n, want := calls.Load(), map[bool]int64{false: 2, true: 3}[fault.fail]; n != want {
+						t.Errorf("%d writes, want %d", n, want)
+					}
+					if n := f.tenureCount(); n != 2 {
+						t.Errorf("%d tenures, want one for each shard", n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// The renewals of a table with little capacity must not suffer from what can wait.
+func TestManyRowsThatDoNotTellTheirHashKeysAreCompletedLittleByLittle(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		const shards = 300
+		f := newFleet(t, shards, memstream.Options{})
+		for i := range shards {
+			f.store.Put(lease.Lease{Key: id(i), Shard: id(i), Checkpoint: record.TrimHorizon})
+		}
+		var calls atomic.Int64
+		f.store.Fault = func(_ context.Context, op, _ string) (bool, error) {
+			if op == memory.OpDescribe {
+				calls.Add(1)
+			}
+			return true, nil
+		}
+		a := f.start("a", nil)
+		f.until("the first sync", time.Minute, func() bool { return calls.Load() > 0 })
+		pass(5 * time.Second)
+		if n := calls.Load(); n != 256 {
+			t.Errorf("the first sync has completed %d rows, want 256", n)
+		}
+		f.until("all rows tell their hash keys", 2*time.Minute, func() bool { return calls.Load() == shards })
+		stop(t, a)
+		for i := range shards {
+			if r := f.row(id(i)).Range; r == nil || *r != f.rangeOf(id(i)) {
+				t.Fatalf("the row of %s tells %v", id(i), r)
+			}
+		}
 	})
 }
 

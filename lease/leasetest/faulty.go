@@ -14,8 +14,8 @@ import (
 
 var errBroken = errors.New("connection reset")
 
-// A Faulty is a Store whose first write of a held row, a Renew or Release, or first conditional write of what a fleet
-// shares fails with an error that leaves open whether it was applied.
+// A Faulty is a Store whose first write of a held row, a Renew or Release, first Describe, or first conditional write of
+// what a fleet shares fails with an error that leaves open whether it was applied.
 type Faulty struct {
 	lease.Store
 	// Applied tells that the write is applied, and its answer lost.
@@ -32,6 +32,11 @@ func (f *Faulty) Renew(ctx context.Context, held lease.Lease, worker string, c l
 // Release fails the first time.
 func (f *Faulty) Release(ctx context.Context, held lease.Lease, worker, next string) (lease.Lease, error) {
 	return f.write(func() (lease.Lease, error) { return f.Store.Release(ctx, held, worker, next) })
+}
+
+// Describe fails the first time.
+func (f *Faulty) Describe(ctx context.Context, key string, children []string, r *record.HashKeyRange) error {
+	return f.do(func() error { return f.Store.Describe(ctx, key, children, r) })
 }
 
 // Assign fails the first time.

@@ -7,10 +7,11 @@ import (
 	"testing"
 
 	"github.com/shoal-stream/shoal/lease"
+	"github.com/shoal-stream/shoal/record"
 )
 
 // testFleetFaults sees that after each conditional write of what a fleet shares whose outcome is unknown, a reading
-// tells the outcome, and the same write once more does no harm: it is refused if the first was applied.
+// tells the outcome, and the same write once more does no harm: it is refused if the first was applied, or says the same.
 func testFleetFaults(t *testing.T, s lease.Store) {
 	v1, v2 := lock("a", "v1"), lock("a", "v2")
 	released := v1
@@ -51,6 +52,17 @@ func testFleetFaults(t *testing.T, s lease.Store) {
 				}
 				return l.Owner == "you"
 			}, lease.ErrConflict},
+		{"describe", func(t *testing.T, key string) { put(t, s, lease.Lease{Key: key, Owner: "me"}) },
+			func(ctx context.Context, s lease.Store, key string) error {
+				return s.Describe(ctx, key, nil, &record.FullRange)
+			},
+			func(t *testing.T, key string) bool {
+				l := get(t, s, key)
+				if l.Owner != "me" || l.Counter != 1 {
+					t.Errorf("the row is %s", show(l))
+				}
+				return l.Range != nil && *l.Range == record.FullRange
+			}, nil},
 		{"delete a member", func(t *testing.T, key string) {
 			if err := s.PutMember(t.Context(), lease.Member{Worker: key, Updated: noon}); err != nil {
 				t.Fatal(err)
