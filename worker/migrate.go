@@ -133,16 +133,31 @@ func (w *Worker) followClientVersion(ctx context.Context, ready *migrate.Readine
 	if !w.duty().Ready {
 		return nil
 	}
-	_, missing := w.owned(ctx) // the index may have been deleted after a rollback, or be in the making
+	_, missing := w.owned(ctx) // the index may have been deleted with a rollback, or be in the making
+	var unmade error
+	if missing != nil {
+		unmade = w.makeIndex(ctx)
+	}
 	round := w.lastRound()
 	if round == nil || !ready.Observe(missing == nil, *round, w.cfg.LeaseDuration, w.clock.Now()) {
-		return nil
+		return unmade
 	}
 	next := w.migration(lease.ClientVersion, lease.Client3XWithRollback)
 	if err := w.cfg.Leases.PutMigration(ctx, stored, next); err != nil && !raced(err) {
 		return err
 	}
 	w.setDuty(next.State)
+	return nil
+}
+
+// makeIndex has the store make the owner index if there is none. It does not wait until that can be used, which can take
+// an hour: the next look tells.
+func (w *Worker) makeIndex(ctx context.Context) error {
+	ctx, cancel := w.clock.WithTimeout(ctx, migrateEvery/4, errTake)
+	defer cancel()
+	if err := w.cfg.Leases.Open(ctx); err != nil && context.Cause(ctx) != errTake {
+		return fmt.Errorf("make the owner index: %w", err)
+	}
 	return nil
 }
 

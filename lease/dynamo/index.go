@@ -50,6 +50,22 @@ func indexOf(t *types.TableDescription) *types.GlobalSecondaryIndexDescription {
 	return nil
 }
 
+// prepareIndex has the index ready. In a fleet that was rolled back to KCL 2.x nobody uses it: the tool that rolls back
+// deletes it (KclMigrationTool.py), and it is made when the fleet is rolled forward.
+func (s *Store) prepareIndex(ctx context.Context, t *types.TableDescription) error {
+	if index := indexOf(t); index != nil && index.IndexStatus == types.IndexStatusActive {
+		return nil
+	}
+	m, err := s.Migration(ctx, lease.ClientVersion)
+	switch {
+	case err != nil && !errors.Is(err, lease.ErrNotFound):
+		return err
+	case m.State == lease.Client2X:
+		return nil
+	}
+	return s.awaitIndex(ctx, t)
+}
+
 // awaitIndex returns when the index can be read. A table of KCL 2.x or of another maker gets it, unless NoCreate is set.
 func (s *Store) awaitIndex(ctx context.Context, t *types.TableDescription) error {
 	start, failures := s.cfg.Clock.Now(), 0

@@ -20,8 +20,8 @@ const (
 	troubles  = 5 // failed calls in a row that Open bears
 )
 
-// Open waits until the table can be used, and makes it, and its index, if they are missing. Its errors wrap
-// lease.ErrSchema if the table is not one of leases.
+// Open waits until the table can be used, and makes it, and its index, if they are missing; a fleet that was rolled back to
+// KCL 2.x is left without the index. Its errors wrap lease.ErrSchema if the table is not one of leases.
 func (s *Store) Open(ctx context.Context) error {
 	if err := s.cfg.validate(); err != nil {
 		return err
@@ -31,11 +31,11 @@ func (s *Store) Open(ctx context.Context) error {
 		return fmt.Errorf("open lease table %q: %w", s.cfg.Table, err)
 	}
 	s.segments.Store(segmentsOf(aws.ToInt64(table.TableSizeBytes)))
-	if err := s.awaitIndex(ctx, table); err != nil {
-		return fmt.Errorf("open lease table %q: index %s: %w", s.cfg.Table, indexName, err)
-	}
 	if err := s.lookForOldTables(ctx); err != nil {
 		return fmt.Errorf("open lease table %q: %w", s.cfg.Table, err)
+	}
+	if err := s.prepareIndex(ctx, table); err != nil {
+		return fmt.Errorf("open lease table %q: index %s: %w", s.cfg.Table, indexName, err)
 	}
 	if s.cfg.NoCreate {
 		return nil

@@ -1,6 +1,7 @@
 package dynamo_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -146,6 +147,51 @@ func TestOpenAddsTheIndexToATableOfKCL2AndWaitsForIt(t *testing.T) {
 			t.Errorf("Open with NoCreate of a table that has the index = %v", err)
 		}
 	})
+}
+
+// KCL's tool deletes the index when it rolls a fleet back to 2.x. A worker that starts then leaves it so; one that opens the
+// table once the fleet goes forward again makes it, whatever becomes of the first attempt, and need not stay for it.
+func TestOpenMakesTheIndexOfAFleetThatWasRolledBackWhenItGoesForwardAgain(t *testing.T) {
+	for name, fault := range map[string]localstream.Fault{"refused": {CutBefore: true}, "answer lost": {CutAfter: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cuts := 0
+				client := serve(t, localstream.Options{Transition: 5 * time.Minute, Fault: func(c localstream.Call) localstream.Fault {
+					if c.Operation == "UpdateTable" && cuts == 0 {
+						cuts++
+						return fault
+					}
+					return localstream.Fault{}
+				}})
+				plainTable(t, client, "leaseKey", types.ScalarAttributeTypeS, "")
+				time.Sleep(10 * time.Minute)
+				s := dynamo.New(client, "quake-alerts")
+				back := lease.Migration{Key: lease.ClientVersion, State: lease.Client2X, By: "tool", At: noon}
+				must(t, s.PutMigration(t.Context(), lease.Migration{}, back))
+				for _, noCreate := range []bool{false, true} {
+					must(t, dynamo.NewWith(client, dynamo.Config{Table: "quake-alerts", NoCreate: noCreate}).Open(t.Context()))
+				}
+				if hasIndex(describe(t, client)) || cuts > 0 {
+					t.Error("the index was made in a fleet that was rolled back")
+				}
+				forward := back
+				forward.State = lease.ClientUpgradeFrom2X
+				must(t, s.PutMigration(t.Context(), back, forward))
+				ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+				defer cancel()
+				if err := s.Open(ctx); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("Open = %v, want that its time was over", err)
+				}
+				if !hasIndex(describe(t, client)) || cuts != 1 {
+					t.Errorf("there is no index, after %d cuts", cuts)
+				}
+				must(t, s.Open(t.Context()))
+				if _, err := s.Owned(t.Context(), "w1"); err != nil {
+					t.Errorf("Owned = %v", err)
+				}
+			})
+		})
+	}
 }
 
 func TestOpenGivesUpOnAnIndexAfterAnHour(t *testing.T) {
