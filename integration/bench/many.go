@@ -20,7 +20,7 @@ import (
 )
 
 // holdIdle is a worker that holds all shards of an empty stream, set up as for a large one: it looks for records every
-// 30 s, and leases last two minutes. It measures from the moment at which it holds all.
+// 30 s. It measures from the moment at which it holds all.
 func holdIdle(ctx context.Context, j job.Job) (job.Figures, error) {
 	before, err := status(os.Getpid(), "VmRSS")
 	if err != nil {
@@ -31,7 +31,7 @@ func holdIdle(ctx context.Context, j job.Job) (job.Figures, error) {
 	}
 	cfg := config(j)
 	w, err := worker.New(worker.Config{
-		Application: j.App, LeaseDuration: 2 * time.Minute,
+		Application: j.App, LeaseDuration: j.Lease,
 		Streams: []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), j.Stream, kinesisstream.Options{
 			Pace: worker.Pace{Idle: 30 * time.Second},
 		})},
@@ -85,9 +85,9 @@ func consumeMany(ctx context.Context, j job.Job) (job.Figures, error) {
 	var began, firsts time.Time
 	var fairness float64
 	w, err := worker.New(worker.Config{
-		Application: j.App,
+		Application: j.App, LeaseDuration: j.Lease,
 		Streams: []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), j.Stream, kinesisstream.Options{
-			Pace: worker.Pace{PerSecond: 1000}, Limit: pageRecords,
+			Pace: worker.Pace{PerSecond: 1000, Idle: time.Second}, Limit: pageRecords,
 		})},
 		Leases: dynamo.New(dynamodb.NewFromConfig(cfg), j.App),
 		NewProcessor: worker.Stateless(func(_ context.Context, b *worker.Batch) error {

@@ -15,6 +15,9 @@ const (
 	mostStolenOfLatency = 0.03
 )
 
+// largeLease is how long leases last where one worker holds very many (README, "Thousands of shards").
+const largeLease = 2 * time.Minute
+
 // A scenario is one thing that is measured: what its contenders do by turns, and which ratios of their figures count.
 type scenario struct {
 	name  string
@@ -143,8 +146,8 @@ var scenarios = []scenario{
 	},
 	{
 		name: "idle_1k", title: "1,000 idle shards in one worker",
-		full:       job.Job{Shards: 1_000, Window: 15 * time.Second},
-		smoke:      job.Job{Shards: 1_000, Window: 4 * time.Second},
+		full:       job.Job{Shards: 1_000, Window: 15 * time.Second, Lease: largeLease},
+		smoke:      job.Job{Shards: 1_000, Window: 4 * time.Second, Lease: largeLease},
 		once:       true,
 		contenders: []string{"idle"},
 		shown:      []string{"rss_mib", "kib_per_shard", "core_percent", "leases_kept", "all_held_s"},
@@ -155,7 +158,7 @@ var scenarios = []scenario{
 	},
 	{
 		name: "idle_10k", title: "10,000 idle shards in one worker, with GOMEMLIMIT=182MiB", onlyFull: true, once: true,
-		full:       job.Job{Shards: 10_000, Window: time.Minute, Memory: 182 << 20},
+		full:       job.Job{Shards: 10_000, Window: time.Minute, Lease: largeLease, Memory: 182 << 20},
 		contenders: []string{"idle"},
 		shown:      []string{"rss_mib", "kib_per_shard", "core_percent", "leases_kept", "all_held_s"},
 		ratios: []ratio{
@@ -176,6 +179,16 @@ var scenarios = []scenario{
 			{name: "many_peak_mib", figure: "peak_mib", of: "many", most: 256}, // the worker's budget
 			{name: "busy_1k_kib_per_shard", figure: "kib_per_shard", of: "many"},
 			{name: "first_records_1k_shards_s", figure: "firsts_s", of: "many", most: 3},
+		},
+	},
+	{
+		name: "busy_10k", title: "10,000 shards with 40 records of 1 KB each", filled: true, onlyFull: true, once: true,
+		full:       job.Job{Shards: 10_000, Records: 400_000, Size: 1 << 10, Lease: largeLease},
+		contenders: []string{"many"},
+		shown:      []string{"records_per_s", "cpu_s_per_million", "peak_mib", "kib_per_shard", "firsts_s"},
+		ratios: []ratio{
+			{name: "busy_10k_kib_per_shard", figure: "kib_per_shard", of: "many"},
+			{name: "busy_10k_peak_mib", figure: "peak_mib", of: "many"},
 		},
 	},
 }

@@ -28,6 +28,7 @@ type Job struct {
 	Keys    int           `json:"keys"`    // partition keys of the records; 0 is one for each
 	Size    int           `json:"size"`    // bytes of a record
 	Window  time.Duration `json:"window"`  // for how long to measure
+	Lease   time.Duration `json:"lease"`   // how long leases last; 0 is the default
 	Rate    int           `json:"rate"`    // records per second
 	Memory  int64         `json:"memory"`  // the contender's GOMEMLIMIT in bytes; 0 is none
 }
