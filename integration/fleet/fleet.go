@@ -9,16 +9,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/kinesis"
-
 	"github.com/shoal-stream/shoal/integration/check"
 )
 
 // A Config says what a fleet is.
 type Config struct {
-	// Name is that of the stream, the application and the lease table.
-	Name   string
+	// Name is that of the application and the lease table, and of the stream where there is one.
+	Name string
+	// Streams, if set, are the names of several streams that the workers read, in place of the one. Fleet.AddStream adds
+	// to them. What has a Shard's ID, in an Outcome as well, has the key of its lease then.
+	Streams []string
+	// Shards is how many each stream has at the beginning.
 	Shards int
 	// Lease is the lease duration of all workers, and LeaderLease and LeaderHeartbeat those of Java's lock; zero is
 	// the default of each library.
@@ -37,35 +38,29 @@ type Config struct {
 	Watch bool
 }
 
-// A Fleet is one application and its stream, into which records flow from NewFleet to Finish.
+// A Fleet is one application and its streams, into which records flow from NewFleet to Finish.
 type Fleet struct {
 	Config
-	site     *Site
-	folder   string
-	producer *producer
-	began    time.Time
-	unwatch  func()
+	site    *Site
+	folder  string
+	began   time.Time
+	unwatch func()
 
-	mu      sync.Mutex
-	workers []*Worker
+	mu        sync.Mutex
+	producers []*producer // one for each stream
+	workers   []*Worker
 }
 
-// NewFleet makes the stream and lets records flow. There are no workers yet.
+// NewFleet makes the streams and lets records flow. There are no workers yet.
 func (s *Site) NewFleet(ctx context.Context, c Config) (*Fleet, error) {
-	f := &Fleet{Config: c, site: s, folder: filepath.Join(s.folder, c.Name), began: time.Now()}
+	f := &Fleet{Config: c, site: s, folder: filepath.Join(s.folder, c.Name), began: time.Now(), unwatch: func() {}}
 	if err := os.Mkdir(f.folder, 0o755); err != nil {
 		return nil, err
 	}
-	_, err := s.Kinesis.CreateStream(ctx, &kinesis.CreateStreamInput{StreamName: &c.Name, ShardCount: aws.Int32(int32(c.Shards))})
-	if err != nil {
-		return nil, fmt.Errorf("create the stream %s: %w", c.Name, err)
+	if err := f.makeStreams(ctx); err != nil {
+		f.Drop()
+		return nil, err
 	}
-	err = kinesis.NewStreamExistsWaiter(s.Kinesis, func(o *kinesis.StreamExistsWaiterOptions) { o.MinDelay = 50 * time.Millisecond }).
-		Wait(ctx, &kinesis.DescribeStreamInput{StreamName: &c.Name}, time.Minute)
-	if err != nil {
-		return nil, fmt.Errorf("wait for the stream %s: %w", c.Name, err)
-	}
-	f.producer, f.unwatch = startProducer(ctx, s.Kinesis, c), func() {}
 	if c.Watch {
 		f.unwatch = f.startWatch(ctx)
 	}
@@ -73,13 +68,12 @@ func (s *Site) NewFleet(ctx context.Context, c Config) (*Fleet, error) {
 }
 
 // Put is how many records were acknowledged so far. Its error is of a producer that could put no more.
-func (f *Fleet) Put() (int, error) {
-	select {
-	case <-f.producer.done:
-		return int(f.producer.put.Load()), f.producer.err
-	default:
-		return int(f.producer.put.Load()), nil
+func (f *Fleet) Put() (n int, err error) {
+	for _, p := range f.flows() {
+		put, failed := p.progress()
+		n, err = n+put, errors.Join(err, failed)
 	}
+	return n, err
 }
 
 // say tells what happens, with the seconds since the fleet began.
@@ -179,7 +173,9 @@ func (f *Fleet) log() ([]check.Batch, error) {
 
 // Drop ends all that runs without a look at it, after a failure.
 func (f *Fleet) Drop() {
-	_ = f.producer.end()
+	for _, p := range f.flows() {
+		_ = p.end()
+	}
 	f.unwatch()
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"maps"
 	"time"
 
 	"github.com/shoal-stream/shoal/integration/check"
@@ -13,7 +14,7 @@ type Outcome struct {
 	Stream  check.Stream
 	Log     []check.Batch
 	Verdict check.Verdict
-	// Acknowledged are the records that were acknowledged, by shard/number, and Missing counts those of them that the
+	// Acknowledged are the records that were acknowledged, by shard ID/number, and Missing counts those of them that the
 	// stream does not hold.
 	Acknowledged map[string]bool
 	Missing      int
@@ -39,11 +40,7 @@ const drainLimit = 30 * time.Second
 // judges. An error says that the harness could not; records that are not processed in time are lost.
 func (f *Fleet) Finish(ctx context.Context) (Outcome, error) {
 	var o Outcome
-	if err := f.producer.end(); err != nil {
-		return o, err
-	}
-	var err error
-	if o.Stream, err = check.Read(ctx, f.site.Kinesis, f.Name); err != nil {
+	if err := f.read(ctx, &o); err != nil {
 		return o, err
 	}
 	if err := f.drained(ctx, o.Stream); err != nil {
@@ -59,12 +56,47 @@ func (f *Fleet) Finish(ctx context.Context) (Outcome, error) {
 	if err := errors.Join(errs...); err != nil {
 		return o, err
 	}
+	var err error
 	if o.Log, err = f.log(); err != nil {
 		return o, err
 	}
 	o.Verdict = check.Check(o.Stream, o.Log)
-	o.Acknowledged, o.Missing = f.producer.acknowledged, f.producer.missing(o.Stream)
 	return o, nil
+}
+
+// read ends the flow of records, and reads back what all streams hold.
+func (f *Fleet) read(ctx context.Context, o *Outcome) error {
+	var errs []error
+	for _, p := range f.flows() {
+		errs = append(errs, p.end())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	o.Acknowledged = map[string]bool{}
+	for _, p := range f.flows() {
+		holds, err := p.readBack(ctx)
+		if err != nil {
+			return err
+		}
+		o.Stream.Shards = append(o.Stream.Shards, holds.Shards...)
+		maps.Copy(o.Acknowledged, p.acknowledged)
+	}
+	o.Missing = missing(o.Acknowledged, o.Stream)
+	return nil
+}
+
+// readBack reads what the stream holds; its shards go by the keys of their leases.
+func (p *producer) readBack(ctx context.Context) (check.Stream, error) {
+	holds, err := check.Read(ctx, p.client, p.stream)
+	for i := range holds.Shards {
+		s := &holds.Shards[i]
+		s.ID = p.lease(s.ID)
+		for n, parent := range s.Parents {
+			s.Parents[n] = p.lease(parent)
+		}
+	}
+	return holds, err
 }
 
 // drained waits until each lease is at the end of its shard.
@@ -96,11 +128,11 @@ func (f *Fleet) drained(ctx context.Context, stream check.Stream) error {
 }
 
 // missing counts acknowledged records that a stream does not hold.
-func (p *producer) missing(stream check.Stream) int {
-	missing := len(p.acknowledged)
+func missing(acknowledged map[string]bool, stream check.Stream) int {
+	missing := len(acknowledged)
 	for _, s := range stream.Shards {
 		for i := range s.Records {
-			if p.acknowledged[s.ID+"/"+string(s.Records[i].SequenceNumber)] {
+			if acknowledged[s.ID+"/"+string(s.Records[i].SequenceNumber)] {
 				missing--
 			}
 		}

@@ -22,6 +22,7 @@ const tick = 100 * time.Millisecond
 type producer struct {
 	client  *kinesis.Client
 	stream  string
+	id      string // of the stream, account:name:epoch, where the fleet reads several; else ""
 	lanes   int
 	batch   int
 	patient bool
@@ -30,13 +31,13 @@ type producer struct {
 	put     atomic.Int64 // records that were acknowledged
 
 	// Read them when done is closed.
-	acknowledged map[string]bool // sequence numbers, by shard/number
+	acknowledged map[string]bool // by lease/number
 	err          error
 }
 
-func startProducer(ctx context.Context, client *kinesis.Client, c Config) *producer {
+func startProducer(ctx context.Context, client *kinesis.Client, stream, id string, c Config) *producer {
 	p := &producer{
-		client: client, stream: c.Name, lanes: c.Shards, batch: max(1, c.Batch), patient: c.Patient,
+		client: client, stream: stream, id: id, lanes: c.Shards, batch: max(1, c.Batch), patient: c.Patient,
 		done: make(chan struct{}), acknowledged: map[string]bool{},
 	}
 	ctx, p.stop = context.WithCancel(ctx)
@@ -45,6 +46,24 @@ func startProducer(ctx context.Context, client *kinesis.Client, c Config) *produ
 		p.run(ctx)
 	}()
 	return p
+}
+
+// lease is the key of the lease of one of the stream's shards, as KCL forms it.
+func (p *producer) lease(shard string) string {
+	if p.id == "" {
+		return shard
+	}
+	return p.id + ":" + shard
+}
+
+// progress is how many records were acknowledged so far. Its error is of a producer that could put no more.
+func (p *producer) progress() (put int, err error) {
+	select {
+	case <-p.done:
+		err = p.err
+	default:
+	}
+	return int(p.put.Load()), err
 }
 
 // end stops it and waits until nothing is under way.
@@ -121,7 +140,7 @@ func (p *producer) try(ctx context.Context, entries []types.PutRecordsRequestEnt
 			left, err = append(left, entries[i]), fmt.Errorf("put a record into %s: %s", p.stream, *r.ErrorCode)
 			continue
 		}
-		p.acknowledged[aws.ToString(r.ShardId)+"/"+aws.ToString(r.SequenceNumber)] = true
+		p.acknowledged[p.lease(aws.ToString(r.ShardId))+"/"+aws.ToString(r.SequenceNumber)] = true
 	}
 	p.put.Store(int64(len(p.acknowledged)))
 	return left, err

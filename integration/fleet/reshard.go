@@ -15,6 +15,9 @@ import (
 // ShardID is the ID of the nth shard that a stream got, from 0.
 func ShardID(n int) string { return fmt.Sprintf("shardId-%012d", n) }
 
+// resharded is the stream of which the methods below split and merge shards: the first, where there are several.
+func (f *Fleet) resharded() *string { return &f.flows()[0].stream }
+
 // Split splits the nth shard in the middle, and waits until the stream is active again.
 func (f *Fleet) Split(ctx context.Context, n int) error {
 	open, err := f.OpenShards(ctx)
@@ -26,17 +29,17 @@ func (f *Fleet) Split(ctx context.Context, n int) error {
 			return f.split(ctx, s)
 		}
 	}
-	return fmt.Errorf("the stream %s has no open shard %s", f.Name, ShardID(n))
+	return fmt.Errorf("the stream %s has no open shard %s", *f.resharded(), ShardID(n))
 }
 
 func (f *Fleet) split(ctx context.Context, s types.Shard) error {
 	middle := width(s)
 	middle.Rsh(middle.Add(middle, big.NewInt(1)), 1)
 	_, err := f.site.Kinesis.SplitShard(ctx, &kinesis.SplitShardInput{
-		StreamName: &f.Name, ShardToSplit: s.ShardId, NewStartingHashKey: aws.String(middle.Add(middle, firstKey(s)).String()),
+		StreamName: f.resharded(), ShardToSplit: s.ShardId, NewStartingHashKey: aws.String(middle.Add(middle, firstKey(s)).String()),
 	})
 	if err != nil {
-		return fmt.Errorf("split %s of %s: %w", *s.ShardId, f.Name, err)
+		return fmt.Errorf("split %s of %s: %w", *s.ShardId, *f.resharded(), err)
 	}
 	f.say("%s is split", *s.ShardId)
 	return f.active(ctx)
@@ -49,10 +52,10 @@ func (f *Fleet) Merge(ctx context.Context, n, next int) error {
 
 func (f *Fleet) merge(ctx context.Context, shard, next string) error {
 	_, err := f.site.Kinesis.MergeShards(ctx, &kinesis.MergeShardsInput{
-		StreamName: &f.Name, ShardToMerge: &shard, AdjacentShardToMerge: &next,
+		StreamName: f.resharded(), ShardToMerge: &shard, AdjacentShardToMerge: &next,
 	})
 	if err != nil {
-		return fmt.Errorf("merge %s and %s of %s: %w", shard, next, f.Name, err)
+		return fmt.Errorf("merge %s and %s of %s: %w", shard, next, *f.resharded(), err)
 	}
 	f.say("%s and %s are merged", shard, next)
 	return f.active(ctx)
@@ -88,9 +91,9 @@ func (f *Fleet) OpenShards(ctx context.Context) ([]types.Shard, error) {
 func (f *Fleet) AllShards(ctx context.Context) ([]types.Shard, error) { return f.shards(ctx, nil) }
 
 func (f *Fleet) shards(ctx context.Context, filter *types.ShardFilter) ([]types.Shard, error) {
-	out, err := f.site.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{StreamName: &f.Name, ShardFilter: filter})
+	out, err := f.site.Kinesis.ListShards(ctx, &kinesis.ListShardsInput{StreamName: f.resharded(), ShardFilter: filter})
 	if err != nil {
-		return nil, fmt.Errorf("list the shards of %s: %w", f.Name, err)
+		return nil, fmt.Errorf("list the shards of %s: %w", *f.resharded(), err)
 	}
 	return out.Shards, nil
 }
@@ -107,7 +110,7 @@ func width(s types.Shard) *big.Int {
 
 func (f *Fleet) active(ctx context.Context) error {
 	return f.wait(ctx, "the stream is active", time.Minute, func() (bool, error) {
-		out, err := f.site.Kinesis.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: &f.Name})
+		out, err := f.site.Kinesis.DescribeStreamSummary(ctx, &kinesis.DescribeStreamSummaryInput{StreamName: f.resharded()})
 		if err != nil {
 			return false, err
 		}
@@ -117,13 +120,14 @@ func (f *Fleet) active(ctx context.Context) error {
 
 // Resharded waits until the given new shards are processed and their parents done.
 func (f *Fleet) Resharded(ctx context.Context, children []int, limit time.Duration) error {
+	first := f.flows()[0]
 	return f.WaitRows(ctx, fmt.Sprintf("the new shards %v flow", children), limit, func(rows []Row) bool {
 		at := map[string]string{}
 		for _, r := range rows {
 			at[r.Key] = r.Checkpoint
 		}
 		for _, n := range children {
-			if len(at[ShardID(n)]) < 20 { // no number yet
+			if len(at[first.lease(ShardID(n))]) < 20 { // no number yet
 				return false
 			}
 		}

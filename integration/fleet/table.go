@@ -12,10 +12,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 )
 
-// A Row is a lease as the table has it, read without Shoal's own code.
+// A Row is a lease as the table has it, read without Shoal's own code. Stream and Shard are there only where the
+// application reads several streams.
 type Row struct {
-	Key, Owner, CheckpointOwner, Checkpoint string
-	Counter                                 int64
+	Key, Stream, Shard                 string
+	Owner, CheckpointOwner, Checkpoint string
+	Counter                            int64
 }
 
 // Holder is who processes the shard: during a hand-over that is not yet the owner.
@@ -42,7 +44,8 @@ func (f *Fleet) Rows(ctx context.Context) ([]Row, error) {
 			return nil, fmt.Errorf("lease table %s: leaseCounter: %w", f.Name, err)
 		}
 		rows = append(rows, Row{
-			Key: text(item["leaseKey"]), Owner: text(item["leaseOwner"]), CheckpointOwner: text(item["checkpointOwner"]),
+			Key: text(item["leaseKey"]), Stream: text(item["streamName"]), Shard: text(item["shardId"]),
+			Owner: text(item["leaseOwner"]), CheckpointOwner: text(item["checkpointOwner"]),
 			Checkpoint: text(item["checkpoint"]), Counter: counter,
 		})
 	}

@@ -36,7 +36,12 @@ const stopLimit = 180 * time.Second
 // Go starts a Go worker; args are further flags of goworker. It returns when the worker runs.
 func (f *Fleet) Go(ctx context.Context, name string, args ...string) (*Worker, error) {
 	w := f.worker(name)
-	args = append([]string{"-endpoint", f.site.URL, "-stream", f.Name, "-app", f.Name, "-worker", name, "-output", w.output}, args...)
+	args = append([]string{"-endpoint", f.site.URL, "-app", f.Name, "-worker", name, "-output", w.output}, args...)
+	if len(f.Streams) > 0 {
+		args = append(args, "-streams", f.listPath())
+	} else {
+		args = append(args, "-stream", f.Name)
+	}
 	if f.Lease > 0 {
 		args = append(args, "-lease", f.Lease.String())
 	}
@@ -67,6 +72,9 @@ func (f *Fleet) JavaVersion(ctx context.Context, name, version string) (*Worker,
 	w.from = w.count()
 	settings := kclworker.Settings{
 		Endpoint: f.site.URL, Stream: f.Name, App: f.Name, Worker: name, Output: w.output, Failover: f.Lease, ShardSync: f.ShardSync,
+	}
+	if len(f.Streams) > 0 {
+		settings.Stream, settings.Streams = "", f.listPath()
 	}
 	if version != kclworker.Second { // which has no leader
 		settings.LeaderLease, settings.LeaderHeartbeat = f.LeaderLease, f.LeaderHeartbeat

@@ -25,6 +25,7 @@ var cases = []testCase{ // the slow ones first
 	{"d", "a worker that does not lead is killed", true, (*campaign).otherKilled},
 	{"c", "the leader is killed", true, (*campaign).leaderKilled},
 	{"i", "hand-overs both ways", false, (*campaign).handOver},
+	{"k", "several streams", false, (*campaign).several},
 	{"f", "split and merge", false, (*campaign).reshard},
 	{"j", "an owner is stopped and goes on", true, (*campaign).stopped},
 	{"h", "tables of KCL 2 and 3.4", false, (*campaign).oldTables},
@@ -48,10 +49,10 @@ type campaign struct {
 	}
 }
 
-// newFleet begins a fleet without workers.
-func (c *campaign) newFleet(ctx context.Context, name string) (*fleet.Fleet, error) {
+// newFleet begins a fleet without workers. Where it reads several streams, they share the shards.
+func (c *campaign) newFleet(ctx context.Context, name string, streams ...string) (*fleet.Fleet, error) {
 	return c.site.NewFleet(ctx, fleet.Config{
-		Name: "case-" + name, Shards: shards, Lease: c.lease, LeaderLease: c.leaderLease, LeaderHeartbeat: c.leaderHeartbeat,
+		Name: "case-" + name, Streams: streams, Shards: shards / max(1, len(streams)), Lease: c.lease, LeaderLease: c.leaderLease, LeaderHeartbeat: c.leaderHeartbeat,
 		ShardSync: c.shardSync, Fault: c.fault, Say: c.out.detail, Watch: c.out.verbose,
 	})
 }
@@ -67,12 +68,12 @@ func (c *campaign) round() time.Duration { return 6 * c.lease }
 func (c *campaign) evenLimit() time.Duration { return time.Minute + 8*c.round() + c.settled }
 
 // led begins a fleet of two workers, "java" and "go", the first of which leads; both hold shards.
-func (c *campaign) led(ctx context.Context, name string, javaLeads bool, args ...string) (f *fleet.Fleet, java, gopher *fleet.Worker, err error) {
-	if f, err = c.newFleet(ctx, name); err != nil {
+func (c *campaign) led(ctx context.Context, name string, javaLeads bool, streams ...string) (f *fleet.Fleet, java, gopher *fleet.Worker, err error) {
+	if f, err = c.newFleet(ctx, name, streams...); err != nil {
 		return nil, nil, nil, err
 	}
 	startJava := func() (err error) { java, err = f.Java(ctx, "java"); return err }
-	startGo := func() (err error) { gopher, err = f.Go(ctx, "go", args...); return err }
+	startGo := func() (err error) { gopher, err = f.Go(ctx, "go"); return err }
 	first, second, leader := startGo, startJava, "go"
 	if javaLeads {
 		first, second, leader = startJava, startGo, "java"

@@ -130,7 +130,7 @@ func choose(only string) ([]testCase, error) {
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("there is no case %q; want some of a to j", name)
+			return nil, fmt.Errorf("there is no case %q; want some of a to k", name)
 		}
 	}
 	return chosen, nil

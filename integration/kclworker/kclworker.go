@@ -49,6 +49,9 @@ const Stop = "stop\n"
 // Settings are what a worker is told. What is zero is as the library sets it.
 type Settings struct {
 	Endpoint, Stream, App, Worker string
+	// Streams is a file that lists several streams at any time, each as account:name:epoch, in place of Stream. Shards go
+	// by the keys of their leases then.
+	Streams string
 	// Output is the file for what was delivered. Without one, the event "delivered" has the number of records of each
 	// batch as its detail.
 	Output string
@@ -65,7 +68,12 @@ type Settings struct {
 
 // Start is the command that starts the worker. Its event is "started".
 func (s Settings) Start() string {
-	words := []string{"start", "-endpoint", s.Endpoint, "-stream", s.Stream, "-app", s.App, "-worker", s.Worker}
+	words := []string{"start", "-endpoint", s.Endpoint, "-app", s.App, "-worker", s.Worker}
+	if s.Streams != "" {
+		words = append(words, "-streams", s.Streams)
+	} else {
+		words = append(words, "-stream", s.Stream)
+	}
 	if s.Output != "" {
 		words = append(words, "-output", s.Output)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shoal-stream/shoal/integration/check"
+	"github.com/shoal-stream/shoal/integration/fleet"
 	"github.com/shoal-stream/shoal/lease"
 	"github.com/shoal-stream/shoal/record"
 	"github.com/shoal-stream/shoal/worker"
@@ -29,15 +30,23 @@ type handler struct {
 type processor struct {
 	*handler
 	shard   *worker.Shard
+	key     string // of the lease, by which the harness goes
 	session string
 	waited  bool            // for the fault stall
 	before  record.Position // for the fault repeat: the batch before
 }
 
 func (h *handler) newProcessor(_ context.Context, s *worker.Shard) (worker.RecordProcessor, error) {
-	p := &processor{handler: h, shard: s}
+	p := &processor{handler: h, shard: s, key: s.ID}
+	if h.streams != "" {
+		ids, err := fleet.Listed(h.streams)
+		if err != nil {
+			return nil, err
+		}
+		p.key = ids[s.Stream] + ":" + s.ID
+	}
 	p.renew()
-	event("initialize", p.session, s.ID, s.Start.String())
+	event("initialize", p.session, p.key, s.Start.String())
 	s.Go(p.tellEnd)
 	return p, nil
 }
@@ -54,7 +63,7 @@ func (p *processor) renew() {
 // note tells what only a journal has.
 func (p *processor) note(name, detail string) {
 	if p.journal {
-		event(name, p.session, p.shard.ID, detail)
+		event(name, p.session, p.key, detail)
 	}
 }
 
@@ -62,7 +71,7 @@ func (p *processor) note(name, detail string) {
 func (p *processor) tellEnd(ctx context.Context) error {
 	<-ctx.Done()
 	if cause := context.Cause(ctx); errors.Is(cause, lease.ErrLost) {
-		event("leaseLost", "", p.shard.ID, cause.Error())
+		event("leaseLost", "", p.key, cause.Error())
 	}
 	return ctx.Err()
 }
@@ -87,7 +96,7 @@ func (p *processor) process(ctx context.Context, b *worker.Batch) error {
 		pause(ctx, 2*max(p.lease, 3*time.Second))
 	}
 	p.waited = true
-	entry := check.Batch{At: time.Now(), Worker: p.worker, Session: p.session, Shard: b.Shard.ID}
+	entry := check.Batch{At: time.Now(), Worker: p.worker, Session: p.session, Shard: p.key}
 	for i := range b.Records {
 		entry.Records = append(entry.Records, b.Records[i].Position())
 	}
@@ -112,7 +121,7 @@ func (p *processor) process(ctx context.Context, b *worker.Batch) error {
 	p.note("said", done.String())
 	// Without the end of ctx, so that it is the table that a late checkpoint has to pass.
 	if err := p.shard.Checkpoint(context.WithoutCancel(ctx), done); err != nil {
-		event("notCheckpointed", p.session, p.shard.ID, err.Error())
+		event("notCheckpointed", p.session, p.key, err.Error())
 		return err
 	}
 	return nil
@@ -120,7 +129,7 @@ func (p *processor) process(ctx context.Context, b *worker.Batch) error {
 
 // Finish has nothing to do: each batch is checkpointed.
 func (p *processor) Finish(_ context.Context, reason worker.FinishReason) error {
-	event("finish", p.session, p.shard.ID, reason.String())
+	event("finish", p.session, p.key, reason.String())
 	p.note("finished", "")
 	return nil
 }

@@ -4,7 +4,7 @@
 //	goworker -endpoint URL -stream NAME -app NAME -worker ID -output FILE [-lease 10s] [-work 0s] [-batch 0]
 //	         [-journal] [-compatible-2x] [-fault NAME]
 //
-// Everything that has no flag is as Shoal sets it. SIGTERM stops it; a goroutine or socket that it leaves behind then is an
+// With -streams FILE in place of -stream it reads the streams that the file lists, and names shards by their leases. Everything that has no flag is as Shoal sets it. SIGTERM stops it; a goroutine or socket that it leaves behind then is an
 // error. -fault plants one of fleet.Faults.
 package main
 
@@ -35,16 +35,17 @@ import (
 )
 
 type options struct {
-	endpoint, stream, app, worker, output, fault string
-	lease, work                                  time.Duration
-	batch                                        int
-	journal, compatible                          bool
+	endpoint, stream, streams, app, worker, output, fault string
+	lease, work                                           time.Duration
+	batch                                                 int
+	journal, compatible                                   bool
 }
 
 func main() {
 	var o options
 	flag.StringVar(&o.endpoint, "endpoint", "", "`URL` of localstream")
 	flag.StringVar(&o.stream, "stream", "", "`name` of the stream")
+	flag.StringVar(&o.streams, "streams", "", "`file` that lists several streams at any time, in place of -stream; see fleet.Listed")
 	flag.StringVar(&o.app, "app", "", "`name` of the application and its lease table")
 	flag.StringVar(&o.worker, "worker", "", "`name` of this worker")
 	flag.StringVar(&o.output, "output", "", "`file` to which what was delivered is appended")
@@ -55,8 +56,8 @@ func main() {
 	flag.StringVar(&o.fault, "fault", "", "`name` of a fault to plant: "+strings.Join(fleet.Faults, ", "))
 	flag.BoolVar(&o.compatible, "compatible-2x", false, "work beside workers of KCL 2.x")
 	flag.Parse()
-	if o.endpoint == "" || o.stream == "" || o.app == "" || o.worker == "" || o.output == "" || !fleet.HasFault(o.fault) || flag.NArg() > 0 {
-		fmt.Fprintln(os.Stderr, "goworker: -endpoint, -stream, -app, -worker and -output are needed; see -h")
+	if o.endpoint == "" || (o.stream == "") == (o.streams == "") || o.app == "" || o.worker == "" || o.output == "" || !fleet.HasFault(o.fault) || flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "goworker: -endpoint, -stream or -streams, -app, -worker and -output are needed; see -h")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -85,9 +86,8 @@ func run(ctx context.Context, o options, connections http.RoundTripper) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, h.log.Close()) }()
-	w, err := worker.New(worker.Config{
+	config := worker.Config{
 		Application:     o.app,
-		Streams:         []worker.Stream{kinesisstream.New(kinesis.NewFromConfig(cfg), o.stream)},
 		Leases:          dynamo.New(dynamodb.NewFromConfig(cfg), o.app),
 		NewProcessor:    h.newProcessor,
 		Start:           record.TrimHorizon,
@@ -100,7 +100,13 @@ func run(ctx context.Context, o options, connections http.RoundTripper) (err err
 			Failed: func(s worker.ShardInfo, err error) { event("survived", "", s.Shard, err.Error()) },
 			Twin:   func(id string) { event("twin", "", "", id) },
 		},
-	})
+	}
+	if client := kinesis.NewFromConfig(cfg); o.streams != "" {
+		config.StreamsFunc = listed(client, o.streams)
+	} else {
+		config.Streams = []worker.Stream{kinesisstream.New(client, o.stream)}
+	}
+	w, err := worker.New(config)
 	if err != nil {
 		return err
 	}
@@ -114,4 +120,19 @@ func run(ctx context.Context, o options, connections http.RoundTripper) (err err
 	err = w.Run(ctx)
 	event("stopped", "", "", "")
 	return err
+}
+
+// listed gives the streams that a file lists whenever it is asked.
+func listed(client *kinesis.Client, path string) func(context.Context) ([]worker.Stream, error) {
+	return func(context.Context) ([]worker.Stream, error) {
+		ids, err := fleet.Listed(path)
+		if err != nil {
+			return nil, err
+		}
+		var streams []worker.Stream
+		for name := range ids {
+			streams = append(streams, kinesisstream.New(client, name))
+		}
+		return streams, nil
+	}
 }

@@ -14,16 +14,19 @@ import software.amazon.kinesis.processor.ShardRecordProcessor;
 /** Writes down each batch, then checkpoints it. */
 final class LoggedProcessor implements ShardRecordProcessor {
     private final DeliveryLog log;
+    private final String stream;
     private final String session = UUID.randomUUID().toString();
     private String shard = "";
 
-    LoggedProcessor(DeliveryLog log) {
+    /** The stream is what the shard's name begins with in the log: nothing where there is one stream. */
+    LoggedProcessor(DeliveryLog log, String stream) {
         this.log = log;
+        this.stream = stream;
     }
 
     @Override
     public void initialize(InitializationInput input) {
-        shard = input.shardId();
+        shard = stream + input.shardId();
         DeliveryLog.event("initialize", session, shard, input.extendedSequenceNumber().toString());
     }
 

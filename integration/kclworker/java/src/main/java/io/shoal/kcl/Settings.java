@@ -14,11 +14,14 @@ import software.amazon.kinesis.common.ConfigsBuilder;
 import software.amazon.kinesis.common.InitialPositionInStream;
 import software.amazon.kinesis.common.InitialPositionInStreamExtended;
 import software.amazon.kinesis.common.KinesisClientUtil;
+import software.amazon.kinesis.common.StreamIdentifier;
 import software.amazon.kinesis.coordinator.Scheduler;
 import software.amazon.kinesis.leases.LeaseManagementConfig;
 import software.amazon.kinesis.metrics.NullMetricsFactory;
+import software.amazon.kinesis.processor.ShardRecordProcessor;
 import software.amazon.kinesis.processor.ShardRecordProcessorFactory;
 import software.amazon.kinesis.processor.SingleStreamTracker;
+import software.amazon.kinesis.processor.StreamTracker;
 import software.amazon.kinesis.retrieval.RetrievalSpecificConfig;
 import software.amazon.kinesis.retrieval.fanout.FanOutConfig;
 import software.amazon.kinesis.retrieval.polling.PollingConfig;
@@ -28,6 +31,9 @@ import software.amazon.kinesis.retrieval.polling.PollingConfig;
  *
  * <pre>-endpoint URL -stream NAME -app NAME -worker ID [-output FILE] [-mode polling|fanout] [-failover-ms N] [-idle-ms N]
  * [-shard-sync-ms N] [-leader-lease-ms N] [-leader-heartbeat-ms N]</pre>
+ *
+ * <p>With -streams FILE in place of -stream it reads, by polling, the streams that the file lists, and names shards by their
+ * leases.
  *
  * <p>Without an output the worker tells of each batch on standard output how many records it has, and no more.
  */
@@ -41,10 +47,13 @@ final class Settings {
         for (int i = 1; i + 1 < words.length; i += 2) {
             flags.put(words[i], words[i + 1]);
         }
-        for (String name : new String[] {"-endpoint", "-stream", "-app", "-worker"}) {
+        for (String name : new String[] {"-endpoint", "-app", "-worker"}) {
             if (!flags.containsKey(name)) {
                 throw new IllegalArgumentException(name + " is missing");
             }
+        }
+        if (flags.containsKey("-stream") == flags.containsKey("-streams")) {
+            throw new IllegalArgumentException("want one of -stream and -streams");
         }
     }
 
@@ -73,9 +82,7 @@ final class Settings {
                 KinesisClientUtil.createKinesisAsyncClient(KinesisAsyncClient.builder().endpointOverride(endpoint).region(REGION));
         DynamoDbAsyncClient tables = DynamoDbAsyncClient.builder().endpointOverride(endpoint).region(REGION).build();
         CloudWatchAsyncClient metrics = CloudWatchAsyncClient.builder().endpointOverride(endpoint).region(REGION).build();
-        SingleStreamTracker tracker = new SingleStreamTracker(
-                stream, InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON));
-        ConfigsBuilder configs = new ConfigsBuilder(tracker, app, kinesis, tables, metrics, worker(), processors());
+        ConfigsBuilder configs = new ConfigsBuilder(tracker(), app, kinesis, tables, metrics, worker(), processors());
         return new Scheduler(
                 configs.checkpointConfig(),
                 configs.coordinatorConfig(),
@@ -86,12 +93,30 @@ final class Settings {
                 configs.retrievalConfig().retrievalSpecificConfig(retrieval(kinesis, stream, app)));
     }
 
+    private StreamTracker tracker() {
+        InitialPositionInStreamExtended start =
+                InitialPositionInStreamExtended.newInitialPosition(InitialPositionInStream.TRIM_HORIZON);
+        return flags.containsKey("-streams")
+                ? new ListedStreams(Path.of(flags.get("-streams")), start)
+                : new SingleStreamTracker(flags.get("-stream"), start);
+    }
+
     private ShardRecordProcessorFactory processors() throws IOException {
         if (!flags.containsKey("-output")) {
             return CountingProcessor::new;
         }
         DeliveryLog log = new DeliveryLog(new FileOutputStream(Path.of(flags.get("-output")).toFile(), true), worker());
-        return () -> new LoggedProcessor(log);
+        return new ShardRecordProcessorFactory() {
+            @Override
+            public ShardRecordProcessor shardRecordProcessor() {
+                return new LoggedProcessor(log, "");
+            }
+
+            @Override
+            public ShardRecordProcessor shardRecordProcessor(StreamIdentifier stream) {
+                return flags.containsKey("-streams") ? new LoggedProcessor(log, stream.serialize() + ":") : shardRecordProcessor();
+            }
+        };
     }
 
     private LeaseManagementConfig leases(LeaseManagementConfig config) {
@@ -114,7 +139,7 @@ final class Settings {
         if (flags.get("-mode").equals("fanout")) {
             return new FanOutConfig(kinesis).streamName(stream).applicationName(app);
         }
-        PollingConfig polling = new PollingConfig(stream, kinesis);
+        PollingConfig polling = stream == null ? new PollingConfig(kinesis) : new PollingConfig(stream, kinesis);
         if (flags.containsKey("-idle-ms")) {
             polling.idleTimeBetweenReadsInMillis(Long.parseLong(flags.get("-idle-ms")));
         }
