@@ -29,11 +29,11 @@ type Config struct {
 	// table. Their names must differ, also of streams of different accounts.
 	Streams []Stream
 
-	// StreamsFunc, if set, names the streams in place of Streams. It is asked at the start and about each minute: the
-	// application begins with a new stream where From or Start says, and leaves one that is not named any more (or reads
-	// it on: ReadFormer); its leases stay, so that it is taken up again where it was left, for as long as FormerStreams says. All workers of the
-	// application must be given the same streams, each of a name of its own; a list with a name twice, or with nil, changes
-	// nothing and is reported.
+	// StreamsFunc, if set, names the streams in place of Streams. It is asked at the start and about each minute, and
+	// soon when leases show up of a stream that it has not named. The application begins with a new stream where From or
+	// Start says, and leaves one that is not named any more (or reads it on: ReadFormer); its leases stay, so that it is
+	// taken up again where it was left, for as long as FormerStreams says. All workers of the application must be given
+	// the same streams, each of a name of its own; a list with a name twice, or with nil, changes nothing and is reported.
 	StreamsFunc func(ctx context.Context) ([]Stream, error)
 
 	// FormerStreams is for how long the leases of a stream are kept that StreamsFunc does not name any more; at least a

@@ -60,7 +60,7 @@ var errUnreadable = errors.New("its leases are left alone")
 // notice has streamsLoop look at a stream that rows belong to and that this worker does not read: at once, and from time
 // to time while that does not help.
 func (w *Worker) notice(rowStream string) {
-	if w.cfg.ReadFormer == nil {
+	if w.cfg.ReadFormer == nil && w.cfg.StreamsFunc == nil {
 		return
 	}
 	now := w.clock.Now()
@@ -74,8 +74,8 @@ func (w *Worker) notice(rowStream string) {
 	poke(w.pokeStreams)
 }
 
-// adoptNoticed begins to read the former streams that were noticed.
-func (w *Worker) adoptNoticed(ctx context.Context) {
+// adoptNoticed begins to read the former streams that were noticed, and reports whether streams were.
+func (w *Worker) adoptNoticed(ctx context.Context) bool {
 	w.mu.Lock()
 	noticed := w.adopting
 	w.adopting = nil
@@ -92,11 +92,12 @@ func (w *Worker) adoptNoticed(ctx context.Context) {
 			w.mu.Unlock()
 		}
 	}
+	return len(noticed) > 0
 }
 
 // adopt begins to read one former stream.
 func (w *Worker) adopt(ctx context.Context, rowStream string) error {
-	if w.source(rowStream) != nil {
+	if w.cfg.ReadFormer == nil || w.source(rowStream) != nil {
 		return nil
 	}
 	id, ok := identityOf(rowStream)

@@ -114,6 +114,34 @@ func TestAFormerStreamIsReadOnUntilItsLeasesAreDeleted(t *testing.T) {
 	})
 }
 
+// Workers ask at times of their own which streams there are, so that most are assigned leases of a stream that they have
+// not been told of yet.
+func TestANewStreamIsBegunByAllWorkersOnceOneHasBeenToldOfIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		f, k := newFleet(t, 1, memstream.Options{}), &tracker{t: t}
+		one, two := memstream.New("one", 4, memstream.Options{}), memstream.New("two", 16, memstream.Options{})
+		k.name(one)
+		var workers []*member
+		for _, name := range []string{"a", "b", "c", "d"} {
+			workers = append(workers, f.start(name, func(c *worker.Config) {
+				k.several()(c)
+				c.ReadFormer = nil
+			}))
+		}
+		pass(5 * time.Minute) // by now they ask at different times
+		k.name(one, two)
+		f.until("there are leases", 2*time.Minute, func() bool { return f.leases("two") == 16 })
+		f.until("each has its shards", 10*time.Second, func() bool {
+			n := 0
+			for _, w := range workers {
+				n += len(w.Status().Shards)
+			}
+			return n == 20
+		})
+		stop(t, workers...)
+	})
+}
+
 func TestAFormerStreamIsLeftAloneThatIsAnotherOrGone(t *testing.T) {
 	for name, readOn := range map[string]func() worker.Stream{
 		"made anew":    func() worker.Stream { return memstream.New("two", 1, memstream.Options{}) },

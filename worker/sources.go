@@ -69,6 +69,9 @@ func (c *Config) several() bool { return len(c.Streams) > 1 || c.StreamsFunc != 
 // streamsEvery is the time between two questions of which streams there are, as in Java KCL.
 const streamsEvery = time.Minute
 
+// streamsSoon is the least time between two such questions.
+const streamsSoon = 5 * time.Second
+
 // prepareStreams asks each stream who it is.
 func (w *Worker) prepareStreams(ctx context.Context) error {
 	streams := w.cfg.Streams
@@ -145,21 +148,26 @@ func (w *Worker) addSource(src *source) {
 	}
 }
 
-// streamsLoop asks from time to time which streams there are, and begins with former streams that somebody noticed.
+// streamsLoop asks from time to time which streams there are, and begins with former streams that somebody noticed. What was
+// noticed may also be a new stream that the leader was told of before, so it asks soon then.
 func (w *Worker) streamsLoop(ctx context.Context) {
 	if w.cfg.StreamsFunc == nil && w.cfg.ReadFormer == nil {
 		return
 	}
+	var asked time.Time
 	for next := w.clock.Now().Add(w.clock.Jitter(streamsEvery)); ; {
 		w.pauseFor(ctx, next.Sub(w.clock.Now()), w.pokeStreams, nil)
 		if ctx.Err() != nil {
 			return
 		}
-		w.adoptNoticed(ctx)
+		if w.adoptNoticed(ctx) && asked.Add(streamsSoon).Before(next) {
+			next = asked.Add(streamsSoon)
+		}
 		if w.clock.Now().Before(next) {
 			continue
 		}
-		next = w.clock.Now().Add(w.clock.Jitter(streamsEvery))
+		asked = w.clock.Now()
+		next = asked.Add(w.clock.Jitter(streamsEvery))
 		if err := w.followStreams(ctx); err != nil && ctx.Err() == nil {
 			w.trouble(fmt.Errorf("follow the streams: %w", err))
 		}

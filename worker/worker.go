@@ -50,7 +50,7 @@ type Worker struct {
 	pokeLead     chan struct{}                  // one slot: assign now
 	pokeDiscover chan struct{}                  // one slot: look for leases now
 	pokeSync     chan struct{}                  // one slot: compare shards and rows now
-	pokeStreams  chan struct{}                  // one slot: look at the former streams that were noticed
+	pokeStreams  chan struct{}                  // one slot: look at the streams that were noticed
 	surveying    chan struct{}                  // one place
 	reads        *hands                         // make the reads that have a deadline
 	calls        *hands                         // make the keepers' calls of the table
