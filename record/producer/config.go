@@ -85,7 +85,8 @@ type Config struct {
 	Aggregate bool
 
 	// AggregateBytes is how large an aggregate may be, partition key included: 1 KiB to 10 MiB, and not more than a record
-	// of the stream may have; default 51,200, as KPL's. A record that does not fit in goes on its own.
+	// of the stream may have; default 51,200, as KPL's, but at most MaxBatchBytes. A record that does not fit in goes on
+	// its own.
 	AggregateBytes int
 
 	// SDKCodec writes requests with the codec of the client that New was given, by default the SDK's in JSON, in place of

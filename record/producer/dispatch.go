@@ -10,20 +10,37 @@ import (
 // does settle, for the goroutine of a request that was answered.
 func (p *Producer) dispatch() {
 	for {
-		p.mu.Lock()
-		now := p.clock.Now()
-		next := p.expire(now)
-		f, wake := p.compose(now)
-		p.mu.Unlock()
+		f, now, until := p.plan()
 		if f != nil {
 			p.running.Go(func() { p.fly(f) })
-			continue
-		}
-		if !p.pause(now, earlier(next, wake)) {
+		} else if !p.pause(now, until) {
 			return
 		}
 	}
 }
+
+// plan gives up what has expired, and makes the next request if it is time for one; else it returns until when dispatch
+// may sleep.
+func (p *Producer) plan() (f *flight, now, until time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now = p.clock.Now()
+	expiry := p.expire(now)
+	f, wake := p.compose(now)
+	p.alarm = earlier(expiry, wake)
+	return f, now, p.alarm
+}
+
+// rouse wakes dispatch for a lane in which something waits now, unless it will look in time: in a stream of many shards
+// nearly every record is the only one of its lane.
+func (p *Producer) rouse(l *lane) {
+	if p.alarm.IsZero() || l.due.Before(p.alarm) || p.pressed() {
+		poke(p.wake)
+	}
+}
+
+// pressed reports whether somebody waits for all that waits.
+func (p *Producer) pressed() bool { return p.hurry > 0 || len(p.room.waiters) > 0 }
 
 // pause waits until something has changed, or the time has come; a zero time never comes. It returns false once the
 // producer is over.
@@ -127,10 +144,10 @@ func (p *Producer) makeReady(c *chain, again bool) {
 		poke(p.look)
 	case !l.turn:
 		l.turn = true
-		p.turns = append(p.turns, l)
+		p.turns.push(l)
 	}
 	if idle {
-		poke(p.wake)
+		p.rouse(l)
 	}
 	p.freshen(1, c.bytes)
 }
@@ -186,12 +203,12 @@ func (p *Producer) compose(now time.Time) (f *flight, wake time.Time) {
 		return nil, time.Time{}
 	}
 	waiting, bytes, ready := 0, 0, false
-	kept := p.turns[:0]
-	for _, l := range p.turns {
+	for range p.turns.len() {
+		l := p.turns.pop()
 		if l.turn = l.waiting() > 0; !l.turn {
 			continue
 		}
-		kept = append(kept, l)
+		p.turns.push(l)
 		if at := l.opens(now); at.After(now) {
 			wake = earlier(wake, at)
 			continue
@@ -203,8 +220,6 @@ func (p *Producer) compose(now time.Time) (f *flight, wake time.Time) {
 			wake = earlier(wake, l.due)
 		}
 	}
-	clear(p.turns[len(kept):])
-	p.turns = kept
 	p.fresh, p.freshLen = waiting, bytes
 	if waiting == 0 || !ready && (p.cfg.Order == OrderStrict || !p.full(waiting, bytes)) {
 		return nil, wake
@@ -214,7 +229,7 @@ func (p *Producer) compose(now time.Time) (f *flight, wake time.Time) {
 
 // ripe reports whether what waits in a lane has to wait no longer for others.
 func (p *Producer) ripe(l *lane, now time.Time) bool {
-	return p.hurry > 0 || len(p.room.waiters) > 0 || p.cfg.Linger < 0 || !l.due.After(now) ||
+	return p.pressed() || p.cfg.Linger < 0 || !l.due.After(now) ||
 		p.cfg.Order == OrderStrict && l.bytes >= p.fullBytes()
 }
 
@@ -225,21 +240,31 @@ func (p *Producer) fill(now time.Time) *flight {
 		units = 1 // or more, we shall see
 	}
 	f := newFlight(now, units)
-	for range len(p.turns) {
+	for range p.turns.len() {
 		if f.full(&p.cfg) {
 			break
 		}
-		l := p.turns[0]
-		copy(p.turns, p.turns[1:])
-		p.turns[len(p.turns)-1] = l
+		l, before := p.turns.first(), len(f.units)
 		if p.cfg.Order != OrderStrict || p.ripe(l, now) {
 			p.take(l, f, now)
 		}
+		if f.stuffed && len(f.units) == before {
+			break // it is first in the next request, where there is room for any record
+		}
+		p.turns.push(p.turns.pop())
 	}
 	if len(f.units) == 0 {
 		return nil
 	}
-	for _, u := range f.units {
+	p.stats.InFlight++
+	p.send(f.units)
+	return f
+}
+
+// send notes that a request with some units is sent now.
+func (p *Producer) send(units []*unit) {
+	p.stats.Requests++
+	for _, u := range units {
 		for _, e := range u.entries {
 			e.state = flying
 			if e.attempts++; e.attempts > 1 {
@@ -247,9 +272,6 @@ func (p *Producer) fill(now time.Time) *flight {
 			}
 		}
 	}
-	p.stats.InFlight++
-	p.stats.Requests++
-	return f
 }
 
 // take moves what a lane may send now into a request, as far as there is room.

@@ -134,6 +134,39 @@ func (w *weather) Do(req *http.Request) (*http.Response, error) {
 
 func (c *call) puts() bool { return strings.HasPrefix(c.op, "PutRecord") }
 
+// records are those that the call, in JSON, puts.
+func (c *call) records() []record.Record {
+	var in struct {
+		record.Record
+		Records []record.Record
+	}
+	if err := json.Unmarshal(c.body, &in); err != nil {
+		panic(err)
+	}
+	switch c.op {
+	case "PutRecords":
+		return in.Records
+	case "PutRecord":
+		return []record.Record{in.Record}
+	default:
+		return nil
+	}
+}
+
+// keys are the partition keys of all records that the call puts, aggregates opened.
+func (c *call) keys() (keys []string) {
+	for _, r := range c.records() {
+		subs, ok := record.Deaggregate(r)
+		if !ok {
+			subs = []record.Record{r}
+		}
+		for _, sub := range subs {
+			keys = append(keys, sub.PartitionKey)
+		}
+	}
+	return keys
+}
+
 // send lets the call through.
 func (c *call) send() (*http.Response, error) {
 	return c.sendBody(c.req.Clone(c.req.Context()), c.body)

@@ -66,7 +66,8 @@ type Ack struct {
 	// SubSequenceNumber counts the records of an aggregate from 0; Aggregated tells that it is one of several in one.
 	SubSequenceNumber uint64
 	Aggregated        bool
-	// Attempts is how often the record was sent. If more than one had no answer there may be copies of it.
+	// Attempts is how many requests carried the record. After one alone there is no copy of it; after several there may be,
+	// since those before the last may have had no answer.
 	Attempts int
 }
 
@@ -100,7 +101,8 @@ type Producer struct {
 	next     *shardMap         // strict order: takes over once nothing is in flight
 	lanes    []*lane           // by index in shards.open; nil where nothing ever waited
 	limbo    *lane             // for what is put before the shards are known
-	turns    []*lane           // lanes in which something waits, in their turns
+	turns    fifo[*lane]       // lanes in which something waits, in their turns
+	alarm    time.Time         // until when dispatch sleeps unless it is woken, zero for ever
 	hurry    int               // callers of Flush and Close: nothing lingers
 	fresh    int               // chains that may be sent, as far as dispatch need know
 	freshLen int               // their bytes
@@ -121,6 +123,7 @@ func New(api *kinesis.Client, cfg Config) (*Producer, error) {
 		return nil, err
 	}
 	cfg.Linger = min(cfg.Linger, cfg.Deadline/2)
+	cfg.AggregateBytes = min(cfg.AggregateBytes, cfg.MaxBatchBytes)
 	if api == nil {
 		return nil, errors.New("producer: no Kinesis client given")
 	}
@@ -180,8 +183,8 @@ func (p *Producer) Put(ctx context.Context, r record.Record) (Ack, error) {
 // called.
 //
 // done, which may be nil, is called once with the record's answer: calls come one at a time from a goroutine of the
-// producer, but in OrderNone for the records of a key in the order of their Puts. It must be quick, and must not call Put, PutAsync, Flush
-// or Close, which might wait for it.
+// producer, for the records of a key in the order of their Puts (not in OrderNone). It must be quick, and must not call
+// Put, PutAsync, Flush or Close, which might wait for it.
 func (p *Producer) PutAsync(ctx context.Context, r record.Record, done func(Ack, error)) error {
 	_, err := p.put(ctx, &r, done)
 	return err

@@ -141,6 +141,125 @@ func TestRequestsKeepToTheirLimits(t *testing.T) {
 	})
 }
 
+func TestAProducerThatWasIdleForLongSendsInTime(t *testing.T) {
+	bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+		p := w.producer(producer.Config{Deadline: 10 * time.Second})
+		for range 3 {
+			began := time.Now()
+			if _, err := p.Put(t.Context(), record.Record{PartitionKey: "k", Data: text(1)}); err != nil || time.Since(began) != 10*time.Millisecond {
+				t.Errorf("Put = %v after %v", err, time.Since(began))
+			}
+			time.Sleep(time.Hour)
+		}
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNothingLingersWhileAPutWaitsForRoom(t *testing.T) {
+	bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+		p := w.producer(producer.Config{MaxBuffered: 10_000, Linger: 10 * time.Second})
+		began := time.Now()
+		data := make([]byte, 9000) // of which there is room for one
+		if err := p.PutAsync(t.Context(), record.Record{PartitionKey: "0", Data: data}, func(producer.Ack, error) {
+			time.Sleep(time.Second) // until then its room is not given back
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		var took [2]time.Duration
+		for n := range took {
+			wg.Go(func() {
+				if _, err := p.Put(t.Context(), record.Record{PartitionKey: fmt.Sprint(1 + n), Data: data}); err != nil {
+					t.Error(err)
+				}
+				took[n] = time.Since(began)
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if took[0] != time.Second || took[1] != 11*time.Second { // for the last one's room nobody waits
+			t.Errorf("Puts took %v", took)
+		}
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestNothingLingersWhileAFlushWaits(t *testing.T) {
+	bubble(t, 2, noLimits, func(t *testing.T, w *world) {
+		began := time.Now()
+		w.wire.set(func(c *call) (*http.Response, error) {
+			if c.puts() && c.records()[0].PartitionKey == "low" && time.Since(began) < 3*time.Second {
+				return c.refuse(throttling)
+			}
+			return c.send()
+		})
+		p := w.producer(producer.Config{Linger: 10 * time.Second})
+		if err := p.PutAsync(t.Context(), record.Record{PartitionKey: "low", ExplicitHashKey: "0"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		flushed := make(chan error)
+		go func() { flushed <- p.Flush(t.Context()) }()
+		time.Sleep(time.Second) // now the one shard rests
+		_, err := p.Put(t.Context(), record.Record{PartitionKey: "high", ExplicitHashKey: record.MaxHashKey.String()})
+		if took := time.Since(began); err != nil || took != time.Second {
+			t.Errorf("Put = %v after %v", err, took)
+		}
+		if err := <-flushed; err != nil || time.Since(began) < 3*time.Second {
+			t.Errorf("Flush = %v after %v", err, time.Since(began))
+		}
+		if err := p.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// An aggregate is not larger than a request may be, whatever AggregateBytes allows.
+func TestAggregatesKeepToTheLimitOfARequest(t *testing.T) {
+	for _, order := range []producer.Order{producer.OrderPerKey, producer.OrderStrict, producer.OrderNone} {
+		t.Run(order.String(), func(t *testing.T) {
+			bubble(t, 1, noLimits, func(t *testing.T, w *world) {
+				const most = 2000
+				var aggregated atomic.Int64
+				w.wire.set(func(c *call) (*http.Response, error) {
+					size, n := 0, len(c.keys())
+					for _, r := range c.records() {
+						size += r.Size()
+						if record.IsAggregate(r.Data) {
+							aggregated.Add(1)
+						}
+					}
+					if size > most && n > 1 {
+						t.Errorf("a request of %d records has %d bytes", n, size)
+					}
+					return c.send()
+				})
+				p := w.producer(producer.Config{Order: order, Aggregate: true, MaxBatchBytes: most})
+				b := newBook()
+				for n := range 200 {
+					data := fmt.Appendf(nil, "%-150d", n)
+					if n == 100 {
+						data = fmt.Appendf(nil, "%-3000d", n) // goes alone
+					}
+					if err := p.PutAsync(t.Context(), record.Record{PartitionKey: fmt.Sprint(n), Data: data}, b.note(n)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := p.Close(t.Context()); err != nil {
+					t.Error(err)
+				}
+				b.failures(t)
+				if b.check(t, w.read(), byKey); aggregated.Load() < 10 {
+					t.Errorf("%d aggregates of 200 records", aggregated.Load())
+				}
+			})
+		})
+	}
+}
+
 func TestPutRefusesWhatNoStreamTakes(t *testing.T) {
 	bubble(t, 1, noLimits, func(t *testing.T, w *world) {
 		p := w.producer(producer.Config{})
@@ -168,34 +287,6 @@ func TestPutRefusesWhatNoStreamTakes(t *testing.T) {
 		}
 		if err := p.Close(t.Context()); err != nil {
 			t.Errorf("the second Close = %v", err)
-		}
-	})
-}
-
-// One record that the service refuses must not take those down that share its request.
-func TestABadRecordFailsAlone(t *testing.T) {
-	bubble(t, 1, noLimits, func(t *testing.T, w *world) {
-		p := w.producer(producer.Config{RateLimit: -1})
-		b := newBook()
-		for n := range 300 {
-			data := text(n)
-			if n == 17 || n == 250 {
-				data = make([]byte, 1<<20) // with its key more than this stream takes
-			}
-			if err := p.PutAsync(t.Context(), record.Record{PartitionKey: fmt.Sprint(n), Data: data}, b.note(n)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := p.Close(t.Context()); err != nil {
-			t.Error(err)
-		}
-		acked, bad := b.answers()
-		var refused *types.InvalidArgumentException
-		if acked != 298 || bad != 2 || !errors.As(b.bad[17], &refused) || errors.Is(b.bad[250], producer.ErrUnknown) {
-			t.Errorf("%d acknowledged, %d not: %v, %v", acked, bad, b.bad[17], b.bad[250])
-		}
-		if n := p.Stats().Requests; n != int64(w.wire.count("PutRecords")) {
-			t.Errorf("Stats tell %d requests of %d", n, w.wire.count("PutRecords"))
 		}
 	})
 }

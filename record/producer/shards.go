@@ -171,7 +171,7 @@ func (p *Producer) learn(m *shardMap, err error) (changed bool) {
 // adopt makes m the shard map and sorts what waits into its shards.
 func (p *Producer) adopt(m *shardMap) {
 	old := append(p.lanes, p.limbo)
-	p.lanes, p.turns, p.limbo = make([]*lane, len(m.open)), nil, &lane{}
+	p.lanes, p.turns, p.limbo = make([]*lane, len(m.open)), fifo[*lane]{}, &lane{}
 	p.shards, p.next = m, nil
 	index := make(map[string]int, len(m.open))
 	for i := range m.open {
