@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
@@ -66,6 +67,7 @@ type unit struct {
 type outcome struct {
 	shard, sequence string // if it was taken
 	err             error  // else
+	shared          bool   // err refuses a request with other units, maybe for one of those
 	throttled       bool   // by the shard's rate
 	unknown         bool   // there was no answer
 	astray          bool   // it was taken by a shard that some of its records do not belong to
@@ -182,20 +184,33 @@ func (p *Producer) putRecord(u *unit) {
 // putRecords puts the units in one request. If the service refuses that as such, for one bad record maybe, they are put
 // in halves, so that the others go through.
 func (p *Producer) putRecords(units []*unit) {
-	err := p.putTogether(units)
-	if err == nil {
+	p.putTogether(units)
+	if !units[0].shared {
 		return
 	}
-	if half := len(units) / 2; half > 0 && faulty(err) {
-		p.mu.Lock()
-		p.stats.Requests += 2
-		p.mu.Unlock()
-		p.putRecords(units[:half])
-		p.putRecords(units[half:])
+	for _, half := range [][]*unit{units[:len(units)/2], units[len(units)/2:]} {
+		if half = p.again(half); len(half) > 0 {
+			p.putRecords(half)
+		}
 	}
 }
 
-func (p *Producer) putTogether(units []*unit) error {
+// again notes that a request with some units of a refused one is sent now. It leaves those out in which a record must
+// not be sent any more; settle gives that up and puts the others back.
+func (p *Producer) again(units []*unit) []*unit {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.clock.Now()
+	over := func(e *entry) bool { return p.lapsed(e, now) || e.trouble != nil && e.trouble.cancelled != nil }
+	units = slices.DeleteFunc(slices.Clone(units), func(u *unit) bool { return slices.ContainsFunc(u.entries, over) })
+	if len(units) > 0 {
+		p.send(units)
+	}
+	return units
+}
+
+// putTogether makes one request and gives each unit its outcome.
+func (p *Producer) putTogether(units []*unit) {
 	ctx, cancel := p.clock.WithTimeout(p.life, p.cfg.RequestTimeout, errNoAnswer)
 	defer cancel()
 	in := &kinesis.PutRecordsInput{StreamName: p.name, StreamARN: p.arn, Records: make([]types.PutRecordsRequestEntry, len(units))}
@@ -209,10 +224,11 @@ func (p *Producer) putTogether(units []*unit) error {
 	}
 	if err != nil {
 		o := failed(ctx, err)
+		o.shared = len(units) > 1 && faulty(err)
 		for _, u := range units {
 			u.outcome = o
 		}
-		return err
+		return
 	}
 	for i, u := range units {
 		r := &out.Records[i]
@@ -226,7 +242,6 @@ func (p *Producer) putTogether(units []*unit) error {
 			throttled: code == throughputExceeded,
 		}
 	}
-	return nil
 }
 
 // settle hands on what was acknowledged or has to be given up, puts the rest back, and returns the next flight if it is
@@ -297,15 +312,15 @@ func (p *Producer) settleLanes(f *flight) {
 			p.stats.Throttled++
 			t.throttled++
 			t.refused++
-		case u.err != nil:
-			t.refused++
-		default:
+		case u.err == nil:
 			t.taken++
 			if u.shard != u.lane.shard {
 				p.stats.Mispredicted++
 			} else {
 				u.lane.newest = u.sequence
 			}
+		case !faulty(u.err): // else it says nothing of the lane
+			t.refused++
 		}
 		unanswered = unanswered || u.unknown
 	}
@@ -315,7 +330,7 @@ func (p *Producer) settleLanes(f *flight) {
 	for l, t := range tallies {
 		if t.refused > 0 {
 			l.refuse(p.clock, f.began, t.throttled > 0, t.taken > 0)
-		} else {
+		} else if t.taken > 0 {
 			l.accept()
 		}
 	}
@@ -332,7 +347,7 @@ func (p *Producer) retry(e *entry, o *outcome, now time.Time) {
 		p.fail(e, p.given)
 	case t.cancelled != nil:
 		p.fail(e, t.cancelled)
-	case lasting(o.err):
+	case lasting(o.err) && !o.shared:
 		p.fail(e, o.err)
 	case p.lapsed(e, now):
 		p.fail(e, ErrExpired)
@@ -344,7 +359,10 @@ func (p *Producer) retry(e *entry, o *outcome, now time.Time) {
 // errAstray is the last error of records whose aggregate came into a wrong shard.
 var errAstray = errors.New("the aggregate of the record was put into a shard that has since been split or merged")
 
-const throughputExceeded = "ProvisionedThroughputExceededException"
+const (
+	throughputExceeded = "ProvisionedThroughputExceededException"
+	entityTooLarge     = "RequestEntityTooLarge" // what we call a status that has no code
+)
 
 // failed is the outcome of a request that returned an error.
 func failed(ctx context.Context, err error) outcome {
@@ -356,17 +374,24 @@ func failed(ctx context.Context, err error) outcome {
 }
 
 // refused tells whether the service refused a request as the client's fault, and with which code. An error that the SDK
-// has no type for says nothing of faults; its status does.
+// has no type for says nothing of faults; its status does. A request that is too large may be refused by a front end,
+// whose answer is no error of the service.
 func refused(err error) (code string, ok bool) {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
+	status := 0
+	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
+		status = answer.HTTPStatusCode()
+	}
+	api, ok := errors.AsType[smithy.APIError](err)
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return entityTooLarge, true
+	case !ok:
 		return "", false
+	case api.ErrorFault() == smithy.FaultUnknown:
+		return api.ErrorCode(), status/100 == 4
+	default:
+		return api.ErrorCode(), api.ErrorFault() == smithy.FaultClient
 	}
-	if api.ErrorFault() == smithy.FaultUnknown {
-		var answer *smithyhttp.ResponseError
-		return api.ErrorCode(), errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
-	}
-	return api.ErrorCode(), api.ErrorFault() == smithy.FaultClient
 }
 
 // lasting tells whether the service will say the same again: it refuses the request as such, and not for its load.
@@ -388,13 +413,10 @@ func lasting(err error) bool {
 
 // faulty tells whether an error may come from a single record of several.
 func faulty(err error) bool {
-	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	switch api.ErrorCode() {
-	case "InvalidArgumentException", "ValidationException", "SerializationException":
-		return true
+	code, ok := refused(err)
+	switch code {
+	case "InvalidArgumentException", "ValidationException", "SerializationException", entityTooLarge:
+		return ok
 	default:
 		return false
 	}

@@ -97,7 +97,7 @@ func (l *lane) refuse(c clock.Clock, began time.Time, throttled, partly bool) {
 	}
 }
 
-// accept notes that all records of a request were taken.
+// accept notes that records of a request were taken, and none refused for the lane's sake.
 func (l *lane) accept() { l.failures = 0 }
 
 // What a shard takes a second (Kinesis quotas).
