@@ -57,6 +57,7 @@ type plan struct {
 	shards      int // at the start, of each stream
 	streams     int
 	several     bool // lease rows name their stream
+	readFormer  bool // streams are read on that are not named any more
 	lease       time.Duration
 	faults      time.Duration // for how long there are faults
 	traffic     time.Duration // mean time between two records
@@ -98,6 +99,7 @@ func makePlan(o Options, d *dice) plan {
 	if p.several = d.chance(0.25); p.several {
 		p.streams = 1 + d.n(2)
 		p.shards = 1 + d.n(3)
+		p.readFormer = o.Seed%2 == 1
 	}
 	if o.Workers > 0 {
 		p.workers = o.Workers

@@ -265,6 +265,9 @@ func (w *world) start(name string) *life {
 	}
 	if w.plan.several {
 		cfg.StreamsFunc = l.streamsNow
+		if w.plan.readFormer {
+			cfg.ReadFormer = l.formerStream
+		}
 	} else {
 		cfg.Streams = []worker.Stream{tap{l, w.streams[0]}}
 	}
@@ -334,6 +337,20 @@ func (l *life) streamsNow(context.Context) ([]worker.Stream, error) {
 		}
 	}
 	return streams, nil
+}
+
+// formerStream is Config.ReadFormer of a life.
+func (l *life) formerStream(id worker.Identity) worker.Stream {
+	l.enter("ReadFormer")
+	w := l.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.streams {
+		if s.Name() == id.Name {
+			return tap{l, s}
+		}
+	}
+	return nil
 }
 
 // skew is the rate and the offset of a machine's clock.
