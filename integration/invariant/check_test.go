@@ -151,6 +151,29 @@ var good = map[string]struct {
 		s.deliver(q, 1, 3).saves(q, 3)
 	}, func(c *Counts) bool { return c.Late[AfterRobbery] == 1 && c.Repeated[AfterRobbery] == 3 }},
 
+	"an owner goes on from where it is, before it learns that its row was lost": {func(s *story) {
+		s.put("a", 1, 3).create("a", 1, "").take("a", 1)
+		p := s.begin("a", 1)
+		s.deliver(p, 1, 2).saves(p, 2).call(p, at(3))
+		counter := s.rows["a"].Counter
+		s.write(ByHand, "a", 0, func(l *lease.Lease) { *l = lease.Lease{} })
+		s.wait(time.Second).create("a", 2, "").back(p, "it fails")
+		q := s.beginWith("a", 1, at(2), counter)
+		s.deliver(q, 3, 3).wait(20*time.Second).take("a", 2)
+		r := s.begin("a", 2)
+		s.deliver(r, 1, 3).saves(r, 3)
+	}, func(c *Counts) bool { return c.Distinct == 3 }},
+
+	"a checkpoint that was a failed mark is prepared": {func(s *story) {
+		s.put("a", 1, 3).create("a", 1, "").take("a", 1)
+		p := s.begin("a", 1)
+		s.deliver(p, 1, 2).says(p, at(2), SaidMark).call(p, at(3)).back(p, "it fails")
+		q := s.begin("a", 1)
+		s.renew("a", 1, at(2)).deliver(q, 1, 2).says(q, at(2), "")
+		s.write(memory.OpRenew, "a", 1, func(l *lease.Lease) { l.Pending, l.Counter = at(2), l.Counter+1 })
+		s.deliver(q, 3, 3).saves(q, 3)
+	}, func(c *Counts) bool { return c.Distinct == 3 }},
+
 	"a hand-over that is not answered is forced": {func(s *story) {
 		s.put("a", 1, 3).create("a", 1, "").take("a", 1)
 		p := s.begin("a", 1)

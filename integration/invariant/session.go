@@ -146,7 +146,7 @@ func (c *checker) howLost(n *session, next *tenure) string {
 // startsWell compares where a processor starts with the checkpoint.
 func (c *checker) startsWell(s *shard, n *session, start record.Position) {
 	by, now := who(n.life.worker, n.life.id), s.row.Checkpoint
-	if s.row.Key == "" || n.tenure.place < 0 {
+	if s.row.Key == "" || n.tenure.place < 0 || s.undermined(n.tenure) {
 		return
 	}
 	current := n.tenure == s.tenure()

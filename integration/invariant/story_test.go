@@ -144,8 +144,13 @@ func (s *story) begin(shard string, life int) (tenure int) {
 }
 
 func (s *story) beginAt(shard string, life int, p record.Position) (tenure int) {
+	return s.beginWith(shard, life, p, s.rows[shard].Counter)
+}
+
+// beginWith makes a processor for a lease that its worker believes to have with a counter.
+func (s *story) beginWith(shard string, life int, p record.Position, counter int64) (tenure int) {
 	s.tenures++
-	e := Event{Kind: Begin, Worker: s.names[life], Life: life, Tenure: s.tenures, Stream: "s", Shard: shard, Records: []record.Position{p}, Counter: s.rows[shard].Counter}
+	e := Event{Kind: Begin, Worker: s.names[life], Life: life, Tenure: s.tenures, Stream: "s", Shard: shard, Records: []record.Position{p}, Counter: counter}
 	s.of[s.tenures] = e
 	s.add(e)
 	return s.tenures

@@ -98,6 +98,12 @@ func (c *checker) touched(s *shard, e *Event) {
 	c.coverageChanged(s.stream)
 }
 
+// undermined reports whether the row was changed by hand since a tenure began: until its owner's next renewal fails, all
+// that it knows of the row is of before.
+func (s *shard) undermined(t *tenure) bool {
+	return slices.ContainsFunc(s.tenures[t.place+1:], func(later *tenure) bool { return later.op == ByHand })
+}
+
 // reopen takes in that the shard looks as if it had been overlooked once its row is gone, and with it those that came
 // before: their rows may be made again.
 func (s *shard) reopen() {
@@ -422,7 +428,7 @@ func (c *checker) advanced(s *shard, e *Event, by string) {
 // since (I2).
 func (c *checker) justified(s *shard, e *Event, by string, p record.Position) {
 	t := s.tenure()
-	if t == nil || p == e.Before.Pending {
+	if t == nil || p == e.Before.Pending || p == e.Before.Checkpoint {
 		return
 	}
 	if p.Compare(t.furthest) > 0 {

@@ -16,7 +16,7 @@ import (
 var (
 	plant    = flag.String("plant", "", "plant only these `faults`, by their names with commas between")
 	searches = flag.Int("searches", 1, "how `often` each planted fault is searched for, each time in other seeds")
-	within   = flag.Int("within", 200, "the `seeds` in which a planted fault must be found")
+	within   = flag.Int("within", 600, "the `seeds` in which a planted fault must be found")
 )
 
 // A fault can be planted for all tests of this binary, too.
